@@ -1,0 +1,70 @@
+// libc as Swift sees it: the headers, and what Swift cannot import by itself (errno, variadic functions,
+// GNU functions, argv, C globals). `_GNU_SOURCE` stays out of this header: it would turn the
+// `struct sockaddr *` parameters into unions that Swift cannot fill. CPosix.c defines it.
+#ifndef CPOSIX_H
+#define CPOSIX_H
+
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <grp.h>
+#include <limits.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <pthread.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "TCPInfo.h"
+
+static inline int posixErrno(void) { return errno; }
+static inline void posixSetErrno(int value) { errno = value; }
+
+static inline int posixOpen(const char *path, int flags, unsigned mode) { return open(path, flags, mode); }
+
+/// Sets O_NONBLOCK on a descriptor that was made elsewhere; 0 or -1 with errno.
+static inline int posixSetNonBlocking(int descriptor) {
+  int flags = fcntl(descriptor, F_GETFL, 0);
+  return flags < 0 ? -1 : fcntl(descriptor, F_SETFL, flags | O_NONBLOCK);
+}
+
+/// Sets FD_CLOEXEC; 0 or -1 with errno.
+static inline int posixSetCloseOnExec(int descriptor) { return fcntl(descriptor, F_SETFD, FD_CLOEXEC); }
+
+/// The arguments of the process, kept by a constructor before `main`: Embedded Swift has no CommandLine.
+int posixArgumentCount(void);
+const char *posixArgument(int index);
+/// The argument vector itself, for getopt_long, which permutes it.
+char **posixArgumentVector(void);
+
+static inline const char *posixOptarg(void) { return optarg; }
+static inline int posixOptind(void) { return optind; }
+static inline int posixOptopt(void) { return optopt; }
+/// Rewinds getopt_long (0 makes glibc forget its state) and silences its own messages.
+static inline void posixResetGetopt(void) { optind = 0; opterr = 0; }
+
+/// pipe2(2): a close-on-exec pipe, non-blocking when asked; 0 or -1 with errno.
+int posixPipe(int descriptors[2], int nonBlocking);
+
+/// pthread_setname_np(3) for the calling thread, at most 15 bytes.
+void posixNameThread(const char *name);
+
+/// strerror_r(3), the GNU one: never fails, text valid until the next call on this thread.
+const char *posixErrorText(int error);
+
+#endif
