@@ -1,0 +1,27 @@
+// What the command line says of a virtual device, as plain values: `virtual=keyboard,text=hello` and
+// `virtual=scripted,script=PATH`.
+
+/// `virtual=keyboard`: a HID boot keyboard that types.
+struct KeyboardOptions: Equatable {
+  /// `text=`: typed once, when the guest first polls the keyboard. Checked before anything is served.
+  var text: String?
+  /// `input=`: where more text comes from while the server runs: `-` (standard input), `unix:PATH` (a socket to
+  /// listen on), or the path of a FIFO or file.
+  var input: String?
+  /// `delay=`: milliseconds from the guest's first poll to the first key.
+  var delay: UInt32 = 0
+}
+
+/// `virtual=scripted`: a device that does what a script says (`ScriptCommand` has the grammar).
+struct ScriptedOptions: Equatable {
+  /// `script=`: path of a file of commands, read and checked before anything is served.
+  var script: String?
+  /// `input=`: where more commands come from while the server runs, as for the keyboard.
+  var input: String?
+}
+
+/// Which virtual device an export serves.
+enum VirtualDeviceOptions: Equatable {
+  case keyboard(KeyboardOptions)
+  case scripted(ScriptedOptions)
+}
