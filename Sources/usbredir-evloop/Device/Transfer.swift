@@ -30,6 +30,8 @@ enum TransferStatus {
   case overflow
   /// The submit was refused for lack of usbfs memory (`LIBUSB_ERROR_NO_MEM`): nothing happened on the bus.
   case noMemory
+  /// The submit was refused for any other reason: nothing happened on the bus.
+  case refused
 }
 
 /// Gets a transfer back. Called by the device, once for each submit, never from within `submit` or `cancel`.
@@ -67,7 +69,9 @@ class Transfer {
 
   /// Who gets it back. Set before submit, kept alive until the completion was delivered.
   final var owner: (any TransferOwner)?
-  /// The next transfer of the list its owner keeps it in.
+  /// For the owner's use; devices ignore it.
+  final var tag: UInt64 = 0
+  /// The next transfer of the list its owner keeps it in; devices have no use for it while the owner does.
   final var next: Transfer?
 
   init() {}

@@ -1,0 +1,412 @@
+// The interrupt engine (B4): keeps transfers posted on one IN endpoint and hands out what they bring, in order and
+// without loss. Continuous receiving for interrupt and buffered bulk endpoints, and one-shot reads.
+//
+//                       start                  waiting ≥ high mark, or pause
+//     idle ────────────────────────▶ receiving ◀───────────────────────────▶ pausing
+//      │ ▲                            │   │ ▲                                  │
+//      │ │ all back                   │   └─┴── stall: cancel, clear halt ── recovering
+//      │ └──────────── stopping ◀─────┴──────────── stop ──────────────────────┘
+//      │                   ▲                                                any state ── unplug ──▶ gone
+//      └──── readOnce ─────┴── one report, timeout or error
+//
+// A completed transfer gets a fresh buffer and is submitted again before its data is looked at: while receiving, the
+// endpoint is never without a posted transfer. In `pausing` completed transfers stay un-posted, so the device holds
+// its report (NAK) as it would with a slow kernel driver.
+
+/// What a pipe does when the endpoint stalls. After illumos' request attributes (usb_intr_request(9S)).
+enum StallPolicy {
+  /// Ends, the halt stays.
+  case report
+  /// Clears the halt, then ends.
+  case clearAndStop
+  /// Clears the halt and goes on with sequence 0.
+  case clearAndRestart
+}
+
+/// Why a pipe is idle again. Comes exactly once for each `start` and `readOnce`.
+enum PipeEnd: Equatable {
+  /// A one-shot read brought its report.
+  case finished
+  case stopped
+  case stalled
+  /// Too many errors in a row, a first post that failed, a short report where none may be, a timeout of a one-shot read.
+  case failed(TransferStatus)
+  case gone
+}
+
+/// Gets a pipe's reports, and does for it what takes a device call or time. Loop thread only.
+protocol InterruptPipeOwner: AnyObject {
+  /// A report; the buffer's payload is the data and belongs to the receiver now.
+  func pipe(_ pipe: InterruptPipe, received buffer: PacketBuffer, sequence: UInt64)
+  /// A transfer failed with `status` and the pipe goes on.
+  func pipe(_ pipe: InterruptPipe, failed status: TransferStatus, sequence: UInt64)
+  /// The pipe is idle (or gone); all transfers are back.
+  func pipe(_ pipe: InterruptPipe, ended reason: PipeEnd)
+  /// Every posted transfer has to come back: `pipe.cancelPosted()`, or off the loop when `pipe.posted` is large.
+  func pipeNeedsCancel(_ pipe: InterruptPipe)
+  /// The halt has to be cleared; `pipe.haltCleared(_:)` takes the outcome.
+  func pipeNeedsClearHalt(_ pipe: InterruptPipe)
+  /// `pipe.delayPassed()` has to be called after so many milliseconds.
+  func pipeNeedsDelay(_ pipe: InterruptPipe, milliseconds: UInt32)
+  /// Completed transfers stay un-posted from now on: the device has to hold its reports.
+  func pipePaused(_ pipe: InterruptPipe)
+  func pipeResumed(_ pipe: InterruptPipe)
+}
+
+/// What a pipe is made for.
+struct PipeParameters: Equatable {
+  var endpoint: EndpointAddress
+  /// `.interrupt`, or `.bulk` for buffered bulk receiving.
+  var type: TransferType
+  /// Bytes asked for by each transfer: the announced max_packet_size, or bytes_per_transfer.
+  var transferLength: Int
+  /// Transfers kept posted, 1…64.
+  var depth: Int
+  var streamID: UInt32 = 0
+  var shortTransfersAllowed = true
+  var stallPolicy = StallPolicy.clearAndRestart
+}
+
+/// One IN endpoint's engine, made when the endpoint is first used and kept until the device goes. Loop thread only.
+final class InterruptPipe: TransferOwner, BufferPoolOwner {
+  enum State {
+    case idle
+    case receiving
+    case pausing
+    case recovering
+    case stopping
+    case reading
+    case gone
+  }
+
+  /// B4.9: reports that may wait for the socket before completed transfers stay un-posted, and where that ends.
+  static let highWater = 256
+  static let lowWater = 64
+  /// B4.5: recoveries from a stall without a good report in between.
+  static let maxRecoveries = 8
+  /// B4.7: errors in a row.
+  static let maxErrors = 16
+
+  let parameters: PipeParameters
+  private(set) var state = State.idle
+  /// Transfers the device has.
+  private(set) var posted = 0
+  /// How often completed transfers had to stay un-posted.
+  private(set) var pauses = 0
+
+  private let device: any Device
+  unowned(unsafe) private let owner: any InterruptPipeOwner
+  private let pool: BufferPool
+  private var transfers: [Transfer] = []
+  private var resting: Transfer?
+  private var postCount: UInt64 = 0
+  private var sequence: UInt64 = 0
+  private var errors = 0
+  private var recoveries = 0
+  private var clearingHalt = false
+  private var delaying = false
+  private var pausedByOwner = false
+  private var startAgain = false
+  private var ending = PipeEnd.stopped
+
+  /// - Parameter owner: outlives the pipe.
+  init(_ parameters: PipeParameters, device: any Device, owner: any InterruptPipeOwner) {
+    precondition(parameters.depth >= 1 && parameters.depth <= 64)
+    self.parameters = parameters
+    self.device = device
+    unsafe self.owner = owner
+    pool = BufferPool(capacity: parameters.transferLength, keep: parameters.depth + InterruptPipe.lowWater)
+    unsafe pool.owner = self
+  }
+
+  deinit {
+    unsafe pool.owner = nil
+  }
+
+  /// Reports handed out whose buffer has not come back yet.
+  var waiting: Int { pool.inUse - posted }
+
+  /// True while reports may come: between `start` and `ended`, but for the part in which it is being stopped.
+  var isStarted: Bool {
+    switch state {
+    case .receiving, .pausing, .recovering: true
+    case .stopping: startAgain
+    case .idle, .reading, .gone: false
+    }
+  }
+
+  // MARK: one way in
+
+  /// Starts receiving from sequence 0. Right behind `stop` it takes effect as soon as that has ended; while receiving
+  /// it changes nothing. There is no timeout: polling ends by `stop`, a stall, errors or the device's end.
+  func start() {
+    switch state {
+    case .idle: begin()
+    case .stopping: startAgain = true
+    case .receiving, .pausing, .recovering, .reading, .gone: break
+    }
+  }
+
+  /// Ends receiving or a one-shot read: what has completed is handed out, then `ended(.stopped)` comes, perhaps from
+  /// within. Returns false when there is nothing to stop.
+  @discardableResult func stop() -> Bool {
+    switch state {
+    case .idle, .gone: return false
+    case .stopping: startAgain = false
+    case .recovering: end(.stopped, cancel: false)
+    case .receiving, .pausing, .reading: end(.stopped, cancel: true)
+    }
+    return true
+  }
+
+  /// Posts a single transfer; its report, then `ended`. Only while idle: returns false otherwise.
+  /// - Parameter timeout: milliseconds, 0 for none.
+  func readOnce(timeout: UInt32) -> Bool {
+    guard state == .idle else { return false }
+    state = .reading
+    makeTransfers()
+    guard let transfer = takeResting() else { return false }
+    transfer.timeout = timeout
+    post(transfer)
+    return true
+  }
+
+  /// Leaves completed transfers un-posted until `resume`.
+  func pause() {
+    pausedByOwner = true
+    if state == .receiving { enterPausing() }
+  }
+
+  func resume() {
+    pausedByOwner = false
+    leavePausing()
+  }
+
+  /// The device is gone and nothing more will come of it.
+  func deviceGone() {
+    let wasIdle = state == .idle || state == .gone
+    state = .gone
+    startAgain = false
+    if !wasIdle && posted == 0 { finish(.gone) }
+  }
+
+  // MARK: what the owner does for the pipe
+
+  /// Cancels what is posted, last posted first, so that nothing can overtake.
+  func cancelPosted() {
+    for transfer in transfers.sorted(by: { $0.tag > $1.tag }) where transfer.state == .submitted {
+      device.cancel(transfer)
+    }
+  }
+
+  func haltCleared(_ success: Bool) {
+    guard clearingHalt else { return }
+    clearingHalt = false
+    switch state {
+    case .recovering:
+      if success && parameters.stallPolicy == .clearAndRestart { begin() } else { finish(.stalled) }
+    case .stopping: finish(ending)
+    case .idle, .receiving, .pausing, .reading, .gone: break
+    }
+  }
+
+  func delayPassed() {
+    guard delaying else { return }
+    delaying = false
+    if state == .receiving { postResting() }
+  }
+
+  // MARK: completions
+
+  func completed(_ transfer: Transfer) {
+    posted -= 1
+    let status = transfer.status
+    let length = transfer.actualLength
+    let buffer = transfer.buffer
+    transfer.buffer = nil
+    if status == .completed && (state == .receiving || state == .pausing) {
+      errors = 0
+      recoveries = 0
+      repost(transfer)
+      deliver(buffer, length)
+    } else {
+      settle(transfer, status, buffer, length)
+      if posted == 0 { drained() }
+    }
+  }
+
+  func bufferReturned(to pool: BufferPool) {
+    leavePausing()
+  }
+
+  private func repost(_ transfer: Transfer) {
+    if state == .receiving && waiting >= InterruptPipe.highWater { enterPausing() }
+    if state == .receiving { post(transfer) } else { rest(transfer) }
+  }
+
+  private func deliver(_ buffer: PacketBuffer?, _ length: Int) {
+    guard let buffer else { return }
+    buffer.setPayload(count: length)
+    let number = sequence
+    sequence += 1
+    unsafe owner.pipe(self, received: buffer, sequence: number)
+    if length < parameters.transferLength && !parameters.shortTransfersAllowed && isStarted {
+      end(.failed(.completed), cancel: true)
+    }
+  }
+
+  /// A completion outside of steady receiving.
+  private func settle(_ transfer: Transfer, _ status: TransferStatus, _ buffer: PacketBuffer?, _ length: Int) {
+    rest(transfer)
+    if status == .completed || (status == .cancelled && length > 0) {
+      deliver(buffer, length)
+    } else {
+      buffer?.release()
+    }
+    if status == .deviceGone { return deviceGone() }
+    switch state {
+    case .receiving, .pausing: disturbed(by: status)
+    case .reading: readEnded(status)
+    case .idle, .recovering, .stopping, .gone: break
+    }
+  }
+
+  private func disturbed(by status: TransferStatus) {
+    switch status {
+    case .stalled:
+      state = .recovering
+      if posted > 0 { unsafe owner.pipeNeedsCancel(self) }
+    case .noMemory, .refused:
+      // Fewer posted transfers still receive; none at all do not.
+      if posted == 0 && !delaying { end(.failed(status), cancel: false) }
+    case .failed, .timedOut, .overflow: failed(status)
+    case .completed, .cancelled, .deviceGone: break
+    }
+  }
+
+  /// B4.7: the first error is forgiven at once, further ones ever later, too many end it.
+  private func failed(_ status: TransferStatus) {
+    errors += 1
+    let number = sequence
+    sequence += 1
+    unsafe owner.pipe(self, failed: status, sequence: number)
+    guard state == .receiving || state == .pausing else { return }
+    if errors > InterruptPipe.maxErrors { return end(.failed(status), cancel: true) }
+    if errors == 1 {
+      if state == .receiving { postResting() }
+    } else if !delaying {
+      delaying = true
+      unsafe owner.pipeNeedsDelay(self, milliseconds: UInt32(min(100, 13 * (errors - 1))))
+    }
+  }
+
+  private func readEnded(_ status: TransferStatus) {
+    switch status {
+    case .completed: ending = .finished
+    case .stalled:
+      if parameters.stallPolicy == .report { ending = .stalled } else { state = .recovering; return }
+    case .failed, .timedOut, .cancelled, .deviceGone, .overflow, .noMemory, .refused: ending = .failed(status)
+    }
+    state = .stopping
+  }
+
+  /// Everything is back.
+  private func drained() {
+    guard !clearingHalt else { return }
+    switch state {
+    case .stopping: finish(ending)
+    case .recovering: clearHalt()
+    case .gone: finish(.gone)
+    case .idle, .receiving, .pausing, .reading: break
+    }
+  }
+
+  private func clearHalt() {
+    recoveries += 1
+    if parameters.stallPolicy == .report || recoveries > InterruptPipe.maxRecoveries { return finish(.stalled) }
+    clearingHalt = true
+    unsafe owner.pipeNeedsClearHalt(self)
+  }
+
+  // MARK: states
+
+  private func begin() {
+    makeTransfers()
+    sequence = 0
+    state = .receiving
+    if pausedByOwner || waiting >= InterruptPipe.highWater { enterPausing() }
+    // The pause after an error belongs to the endpoint: a guest that restarts at once does not shorten it.
+    if state == .receiving && !delaying { postResting() }
+  }
+
+  private func end(_ reason: PipeEnd, cancel: Bool) {
+    ending = reason
+    state = .stopping
+    if posted == 0 { return drained() }
+    if cancel { unsafe owner.pipeNeedsCancel(self) }
+  }
+
+  private func finish(_ reason: PipeEnd) {
+    state = reason == .gone ? .gone : .idle
+    for transfer in transfers { transfer.owner = nil }
+    let again = startAgain
+    startAgain = false
+    unsafe owner.pipe(self, ended: reason)
+    if again && state == .idle { begin() }
+  }
+
+  private func enterPausing() {
+    state = .pausing
+    pauses += 1
+    unsafe owner.pipePaused(self)
+  }
+
+  private func leavePausing() {
+    guard state == .pausing, !pausedByOwner, waiting <= InterruptPipe.lowWater else { return }
+    state = .receiving
+    unsafe owner.pipeResumed(self)
+    if !delaying { postResting() }
+  }
+
+  // MARK: transfers
+
+  private func makeTransfers() {
+    while transfers.count < parameters.depth {
+      let transfer = device.makeTransfer(isoPackets: 0)
+      transfer.type = parameters.type
+      transfer.endpoint = parameters.endpoint
+      transfer.length = parameters.transferLength
+      transfer.streamID = parameters.streamID
+      transfers.append(transfer)
+      rest(transfer)
+    }
+  }
+
+  private func post(_ transfer: Transfer) {
+    transfer.buffer = pool.take()
+    transfer.owner = self
+    transfer.tag = postCount
+    postCount += 1
+    posted += 1
+    device.submit(transfer)
+  }
+
+  private func postResting() {
+    while let transfer = takeResting() {
+      transfer.timeout = 0
+      post(transfer)
+    }
+  }
+
+  private func rest(_ transfer: Transfer) {
+    transfer.next = resting
+    resting = transfer
+  }
+
+  private func takeResting() -> Transfer? {
+    guard let transfer = resting else { return nil }
+    resting = transfer.next
+    transfer.next = nil
+    return transfer
+  }
+}
