@@ -1,6 +1,8 @@
 #define _GNU_SOURCE
 #include "CPosix.h"
 
+#include <sys/timerfd.h>
+
 static int argumentCount;
 static char **argumentVector;
 
@@ -20,6 +22,30 @@ char **posixArgumentVector(void) { return argumentVector; }
 
 int posixPipe(int descriptors[2], int nonBlocking) {
   return pipe2(descriptors, O_CLOEXEC | (nonBlocking ? O_NONBLOCK : 0));
+}
+
+int posixTimer(void) { return timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC); }
+
+void posixArmTimer(int descriptor, uint64_t deadline) {
+  struct itimerspec when = {.it_value = {.tv_sec = deadline / 1000000000, .tv_nsec = deadline % 1000000000}};
+  timerfd_settime(descriptor, TFD_TIMER_ABSTIME, &when, NULL);
+}
+
+void posixReadTimer(int descriptor) {
+  uint64_t expirations;
+  ssize_t ignored = read(descriptor, &expirations, sizeof expirations);
+  (void)ignored;
+}
+
+int posixAccept(int descriptor, struct sockaddr *address, socklen_t *length) {
+  return accept4(descriptor, address, length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+}
+
+int posixStreamSocket(int family) { return socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0); }
+
+ssize_t posixSend(int descriptor, const struct iovec *pieces, int count) {
+  struct msghdr message = {.msg_iov = (struct iovec *)pieces, .msg_iovlen = count};
+  return sendmsg(descriptor, &message, MSG_NOSIGNAL);
 }
 
 void posixNameThread(const char *name) { pthread_setname_np(pthread_self(), name); }

@@ -61,6 +61,20 @@ static inline void posixResetGetopt(void) { optind = 0; opterr = 0; }
 /// pipe2(2): a close-on-exec pipe, non-blocking when asked; 0 or -1 with errno.
 int posixPipe(int descriptors[2], int nonBlocking);
 
+/// timerfd_create(2) on CLOCK_MONOTONIC, non-blocking and close-on-exec; the descriptor, or -1 with errno.
+int posixTimer(void);
+/// Lets the timer expire once at `deadline`, nanoseconds of CLOCK_MONOTONIC.
+void posixArmTimer(int descriptor, uint64_t deadline);
+/// Takes the expiry, so that the descriptor is not readable any more.
+void posixReadTimer(int descriptor);
+
+/// accept4(2): non-blocking and close-on-exec.
+int posixAccept(int descriptor, struct sockaddr *address, socklen_t *length);
+/// socket(2), SOCK_STREAM: non-blocking and close-on-exec.
+int posixStreamSocket(int family);
+/// sendmsg(2) of several pieces, without SIGPIPE: writev(2) takes no flags.
+ssize_t posixSend(int descriptor, const struct iovec *pieces, int count);
+
 /// pthread_setname_np(3) for the calling thread, at most 15 bytes.
 void posixNameThread(const char *name);
 

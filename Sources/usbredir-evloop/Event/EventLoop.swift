@@ -1,0 +1,83 @@
+// The loop: one thread waits here for descriptors, timers and signals, and everything else is what happens when
+// one of them is ready. A turn has three fixed places: callbacks, reaping USB, flushing connections.
+//
+// libevent runs without its precise timers: they would cost a timerfd_settime(2) in every turn, with or without
+// a timer. `TimerQueue` has a timerfd of its own and touches it only when the earliest deadline changes.
+import CEvent
+import CPosix
+
+/// Owner of the `event_base`. Every `Event` holds it, so that none can outlive it.
+@safe final class EventBase {
+  let pointer: OpaquePointer
+
+  fileprivate init(pollFiles: Bool) throws(SystemError) {
+    // What libevent would print comes to us as an error as well, and is told there.
+    unsafe event_set_log_callback { _, _ in }
+    guard let config = unsafe event_config_new() else { throw SystemError(code: ENOMEM, "event_config_new") }
+    defer { unsafe event_config_free(config) }
+    unsafe event_config_set_flag(config, Int32(EVENT_BASE_FLAG_NOLOCK.rawValue))
+    if pollFiles { unsafe event_config_require_features(config, Int32(EV_FEATURE_FDS.rawValue)) }
+    guard let base = unsafe event_base_new_with_config(config) else {
+      throw SystemError(code: posixErrno(), "event_base_new")
+    }
+    unsafe pointer = base
+  }
+
+  deinit {
+    unsafe event_base_free(pointer)
+  }
+}
+
+/// The event loop. Loop thread only, and that is the thread which calls `run`.
+final class EventLoop {
+  /// What has something to reap; runs right behind the callbacks of a turn.
+  let reaps = WorkList()
+  /// What has bytes to write; runs at the end of a turn.
+  let flushes = WorkList()
+  let base: EventBase
+  let timers: TimerQueue
+  private var isStopped = false
+
+  /// - Parameter pollFiles: wait with poll(2) instead of epoll(7), which refuses regular files: a mocked usbfs is
+  ///   made of them. The environment variable `USBREDIR_EVLOOP_POLL` set to 1 does the same.
+  init(pollFiles: Bool = false) throws(SystemError) {
+    base = try EventBase(pollFiles: pollFiles || EventLoop.environmentAsksForPoll())
+    timers = try TimerQueue(base)
+  }
+
+  /// Runs until `stop`. Returns at once when `stop` was called before.
+  func run() {
+    while !isStopped {
+      turn()
+      reaps.run()
+      flushes.run()
+    }
+    isStopped = false
+  }
+
+  /// Waits for events and runs their callbacks; does not wait while reaps or flushes are due.
+  func turn() {
+    let isIdle = reaps.isEmpty && flushes.isEmpty
+    let result = unsafe event_base_loop(base.pointer, isIdle ? EVLOOP_ONCE : EVLOOP_NONBLOCK)
+    precondition(result >= 0, "the kernel waits for any set of open descriptors")
+    // Nothing is registered and nothing is due: nothing could ever wake the loop.
+    if result > 0 && isIdle { isStopped = true }
+  }
+
+  /// Lets `run` return at the end of this turn; from any callback.
+  func stop() {
+    isStopped = true
+  }
+
+  private static func environmentAsksForPoll() -> Bool {
+    guard let value = unsafe getenv("USBREDIR_EVLOOP_POLL") else { return false }
+    return unsafe strcmp(value, "1") == 0
+  }
+}
+
+/// CLOCK_MONOTONIC in nanoseconds. Any thread.
+func monotonicNanoseconds() -> UInt64 {
+  var now = timespec()
+  _ = unsafe clock_gettime(CLOCK_MONOTONIC, &now)
+  return UInt64(now.tv_sec) * 1_000_000_000 + UInt64(now.tv_nsec)
+}
