@@ -1,0 +1,233 @@
+// The language of a scripted device, one command a line. Numbers of endpoints, requests and data are hexadecimal,
+// times and counts decimal; `#` begins a comment; spaces within data are allowed.
+//
+//     report EP HEX…             the next IN transfer on EP brings these bytes; they queue up, none is lost
+//     stall EP                   the next transfer on EP stalls, and EP stays halted until that is cleared
+//     error EP ERROR             the next transfer on EP fails: ioerror, timeout, babble, nomem, refused
+//     cancelled EP HEX…          the next transfer cancelled on EP comes back cancelled, but with these bytes
+//     hold EP | calls            transfers on EP (00: control), or device calls, wait …
+//     release EP | calls         … until now
+//     answer TYPE REQUEST VALUE INDEX ANSWER
+//                                from now on the control request gets this answer: HEX… (nothing: an empty data
+//                                stage), stall, or ERROR; VALUE and INDEX may be *. The last matching one counts
+//     fail CALL [RESULT]         the next CALL (set-configuration, set-alternate-setting, clear-halt, reset, cancel,
+//                                alloc-streams, free-streams) ends with failed (default), stalled, changed or gone
+//     unplug, plug               takes the device away and brings it back
+//     delay MS                   the commands behind it wait so long
+//     wait EP                    … or until the guest has posted a transfer on EP
+//
+// A script starts with the first transfer that the guest sends.
+
+/// How a control request is answered that a script has a rule for.
+struct ControlRule: Equatable {
+  enum Answer: Equatable {
+    case data([UInt8])
+    case fails(TransferStatus)
+  }
+
+  var requestType: UInt8
+  var request: UInt8
+  /// wValue and wIndex; nil matches any.
+  var value: UInt16?
+  var index: UInt16?
+  var answer: Answer
+
+  func matches(_ setup: SetupPacket) -> Bool {
+    requestType == setup.requestType && request == setup.request && (value ?? setup.value) == setup.value
+      && (index ?? setup.index) == setup.index
+  }
+}
+
+/// A device call without its arguments, by the name that scripts and records use.
+enum CallName: String {
+  case setConfiguration = "set-configuration"
+  case setAlternateSetting = "set-alternate-setting"
+  case clearHalt = "clear-halt"
+  case reset
+  case allocateStreams = "alloc-streams"
+  case freeStreams = "free-streams"
+  case cancel
+
+  init(_ call: DeviceCall) {
+    switch call {
+    case .setConfiguration: self = .setConfiguration
+    case .setAlternateSetting: self = .setAlternateSetting
+    case .clearHalt: self = .clearHalt
+    case .reset: self = .reset
+    case .allocateStreams: self = .allocateStreams
+    case .freeStreams: self = .freeStreams
+    case .cancel: self = .cancel
+    }
+  }
+}
+
+/// What is wrong with a line of a script.
+struct ScriptError: Error, Equatable, CustomStringConvertible {
+  let line: Int
+  let reason: String
+
+  var description: String { "line \(line): \(reason)" }
+}
+
+/// One line of a script.
+enum ScriptCommand: Equatable {
+  case report(EndpointAddress, [UInt8])
+  case error(EndpointAddress, TransferStatus)
+  case cancelled(EndpointAddress, [UInt8])
+  case hold(EndpointAddress)
+  case release(EndpointAddress)
+  case holdCalls
+  case releaseCalls
+  case answer(ControlRule)
+  case fail(CallName, DeviceCallResult)
+  case unplug
+  case plug
+  /// Milliseconds.
+  case delay(UInt32)
+  case wait(EndpointAddress)
+
+  /// The command on one line; nil for an empty line or a comment.
+  /// - Parameter number: the line's number, for the error.
+  static func parse(_ line: Substring, number: Int) throws(ScriptError) -> ScriptCommand? {
+    let code = line.prefix { $0 != "#" }
+    var words = ScriptWords(words: code.split { $0 == " " || $0 == "\t" || $0 == "\r" }, line: number)
+    guard let name = words.next() else { return nil }
+    let command = try parse(name, &words)
+    if let extra = words.next() { throw words.error("nothing may follow, but '\(extra)' does") }
+    return command
+  }
+
+  /// All commands of a script.
+  static func parse(script: String) throws(ScriptError) -> [ScriptCommand] {
+    var commands: [ScriptCommand] = []
+    var number = 0
+    for line in script.split(omittingEmptySubsequences: false, whereSeparator: { $0.isNewline }) {
+      number += 1
+      if let command = try parse(line, number: number) { commands.append(command) }
+    }
+    return commands
+  }
+
+  private static func parse(_ name: Substring, _ words: inout ScriptWords) throws(ScriptError) -> ScriptCommand {
+    switch name {
+    case "report": return .report(try words.endpoint(), try words.data())
+    case "stall": return .error(try words.endpoint(), .stalled)
+    case "error": return .error(try words.endpoint(), try words.failure())
+    case "cancelled": return .cancelled(try words.endpoint(), try words.data())
+    case "hold": return words.skip("calls") ? .holdCalls : .hold(try words.endpoint())
+    case "release": return words.skip("calls") ? .releaseCalls : .release(try words.endpoint())
+    case "answer": return .answer(try words.rule())
+    case "fail": return .fail(try words.call(), try words.result())
+    case "unplug": return .unplug
+    case "plug": return .plug
+    case "delay": return .delay(try words.milliseconds())
+    case "wait": return .wait(try words.endpoint())
+    default: throw words.error("unknown command '\(name)'")
+    }
+  }
+}
+
+/// The words of a line, taken from the front.
+private struct ScriptWords {
+  var words: [Substring]
+  let line: Int
+
+  func error(_ reason: String) -> ScriptError {
+    ScriptError(line: line, reason: reason)
+  }
+
+  mutating func next() -> Substring? {
+    words.isEmpty ? nil : words.removeFirst()
+  }
+
+  mutating func skip(_ word: String) -> Bool {
+    guard let first = words.first, first == word else { return false }
+    words.removeFirst()
+    return true
+  }
+
+  private mutating func number<Number: FixedWidthInteger>(
+    _ what: String, radix: Int = 16, as type: Number.Type
+  ) throws(ScriptError) -> Number {
+    guard let word = next() else { throw error("\(what) is missing") }
+    guard let value = Number(word, radix: radix) else { throw error("'\(word)' is no \(what)") }
+    return value
+  }
+
+  mutating func endpoint() throws(ScriptError) -> EndpointAddress {
+    let address = EndpointAddress(rawValue: try number("endpoint", as: UInt8.self))
+    guard address.isValid else { throw error("'\(address.description)' is no endpoint") }
+    return address
+  }
+
+  mutating func milliseconds() throws(ScriptError) -> UInt32 {
+    try number("time in milliseconds", radix: 10, as: UInt32.self)
+  }
+
+  /// All that is left of the line.
+  mutating func data() throws(ScriptError) -> [UInt8] {
+    var bytes: [UInt8] = []
+    while let word = next() {
+      guard let more = Hex.bytes(word) else { throw error("'\(word)' is no data in hexadecimal") }
+      bytes += more
+    }
+    return bytes
+  }
+
+  mutating func failure() throws(ScriptError) -> TransferStatus {
+    guard let word = next() else { throw error("error is missing") }
+    guard let status = status(word) else {
+      throw error("'\(word)' is no error: use ioerror, timeout, babble, nomem or refused")
+    }
+    return status
+  }
+
+  private func status(_ word: Substring) -> TransferStatus? {
+    switch word {
+    case "ioerror": return .failed
+    case "timeout": return .timedOut
+    case "babble": return .overflow
+    case "nomem": return .noMemory
+    case "refused": return .refused
+    default: return nil
+    }
+  }
+
+  private mutating func anyOr(_ what: String) throws(ScriptError) -> UInt16? {
+    if skip("*") { return nil }
+    return try number(what, as: UInt16.self)
+  }
+
+  mutating func rule() throws(ScriptError) -> ControlRule {
+    let requestType = try number("request type", as: UInt8.self)
+    let request = try number("request", as: UInt8.self)
+    let value = try anyOr("value")
+    let index = try anyOr("index")
+    return ControlRule(
+      requestType: requestType, request: request, value: value, index: index, answer: try answer())
+  }
+
+  private mutating func answer() throws(ScriptError) -> ControlRule.Answer {
+    if skip("stall") { return .fails(.stalled) }
+    guard let word = words.first, let status = status(word) else { return .data(try data()) }
+    words.removeFirst()
+    return .fails(status)
+  }
+
+  mutating func call() throws(ScriptError) -> CallName {
+    guard let word = next() else { throw error("call is missing") }
+    guard let call = CallName(rawValue: String(word)) else { throw error("'\(word)' is no call") }
+    return call
+  }
+
+  mutating func result() throws(ScriptError) -> DeviceCallResult {
+    guard let word = next() else { return .failed }
+    switch word {
+    case "failed": return .failed
+    case "stalled": return .stalled
+    case "changed": return .changed
+    case "gone": return .deviceGone
+    default: throw error("'\(word)' is no result: use failed, stalled, changed or gone")
+    }
+  }
+}
