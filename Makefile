@@ -1,0 +1,60 @@
+# Everything a developer or packager types. `make help` lists it.
+PREFIX ?= /usr/local
+ARCH ?= x86_64
+# What `make run` serves on, and types first.
+ADDRESS ?= 127.0.0.1:4000
+TEXT ?= hello from the other side
+
+RELEASE = .build/release/usbredir-evloop
+SMALL = build/small/usbredir-evloop
+SWIFT_RELEASE = swift build -c release --static-swift-stdlib
+# A crashed test's backtracer would outlive the job.
+export SWIFT_BACKTRACE = enable=no
+
+.PHONY: help build run test small e2e format lint install clean
+
+help:
+	@echo "make run      build, and serve a virtual keyboard on $(ADDRESS)"
+	@echo "make test     unit tests, interop tests, tests on a mocked usbfs"
+	@echo "make small    the Embedded Swift build: $(SMALL)"
+	@echo "make e2e      both builds against virtual machines"
+	@echo "make format   format the Swift sources; make lint checks them and the manual"
+	@echo "make install  into PREFIX=$(PREFIX), below DESTDIR if that is set"
+	@echo "make clean    remove what was built"
+
+build:
+	@tools/install-packages run
+	$(SWIFT_RELEASE)
+
+run: build
+	@tools/run-demo $(RELEASE) "$(ADDRESS)" "$(TEXT)"
+
+test:
+	@tools/install-packages test
+	swift build --build-tests
+	swift test --skip-build
+	LD_PRELOAD=libumockdev-preload.so.0 swift test --skip-build --filter MockedUsbfs
+
+small:
+	@tools/install-packages run
+	tools/small $(ARCH) "$(SYSROOT)" $(SMALL)
+	@wc -c $(SMALL)
+
+e2e: build small
+	@tools/install-packages e2e
+	Tests/e2e/run --binary $(RELEASE),ordinary --binary $(SMALL),embedded
+
+format:
+	swift format --in-place --recursive --parallel Package.swift Sources Tests
+
+lint:
+	@tools/install-packages lint
+	swift format lint --strict --recursive --parallel Package.swift Sources Tests
+	LC_ALL=C.UTF-8 man --warnings -l docs/usbredir-evloop.1 2>&1 >/dev/null | (! grep .)
+
+install: build
+	install -D -m 755 $(RELEASE) $(DESTDIR)$(PREFIX)/bin/usbredir-evloop
+	install -D -m 644 docs/usbredir-evloop.1 $(DESTDIR)$(PREFIX)/share/man/man1/usbredir-evloop.1
+
+clean:
+	rm -rf .build build

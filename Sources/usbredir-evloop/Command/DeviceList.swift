@@ -1,0 +1,125 @@
+// `list`: devices as rows of values → a table for people or JSON for programs. Pure text, no USB.
+
+/// One plugged-in device, as `list` shows it. nil: not known or not there.
+struct DeviceRow {
+  var bus: UInt8
+  /// Port numbers from the root port on; empty for a root hub.
+  var ports: [UInt8]
+  var address: UInt8
+  var vendor: UInt16
+  var product: UInt16
+  var speed: Speed
+  /// bDeviceClass; 0 when the interfaces say.
+  var classCode: UInt8
+  /// bInterfaceClass of each interface, as far as known.
+  var interfaceClasses: [UInt8] = []
+  /// iSerialNumber's string.
+  var serial: String?
+  /// iProduct's string.
+  var name: String?
+  /// What has its interfaces now: kernel drivers (`usbhid`), `usbfs` for a program.
+  var holders: [String] = []
+}
+
+/// Left-aligned columns with a head line; the last column is as wide as it wants. A value that is missing is `-`.
+func deviceTable(_ rows: [DeviceRow]) -> String {
+  let head = ["BUS", "ADDRESS", "PORT", "ID", "SPEED", "CLASS", "SERIAL", "PRODUCT", "HELD BY"]
+  let lines = [head] + rows.map(tableCells)
+  let widths = head.indices.map { column in lines.map { $0[column].count }.max() ?? 0 }
+  return lines.map { tableLine($0, widths) }.joined()
+}
+
+/// A JSON array with one object per device, each on a line of its own.
+func deviceJSON(_ rows: [DeviceRow]) -> String {
+  guard !rows.isEmpty else { return "[]\n" }
+  return "[\n  " + rows.map(jsonObject).joined(separator: ",\n  ") + "\n]\n"
+}
+
+private func tableCells(_ row: DeviceRow) -> [String] {
+  [
+    String(row.bus), String(row.address), portPath(row.bus, row.ports), deviceID(row.vendor, row.product),
+    speedText(row.speed) ?? "-", classNames(row).joined(separator: "+"), cell(row.serial), cell(row.name),
+    row.holders.isEmpty ? "-" : row.holders.joined(separator: "+"),
+  ]
+}
+
+private func cell(_ text: String?) -> String {
+  guard let text, !text.isEmpty else { return "-" }
+  return printable(text)
+}
+
+private func tableLine(_ cells: [String], _ widths: [Int]) -> String {
+  var line = ""
+  for (column, cell) in cells.enumerated() {
+    line += cell
+    guard column < cells.count - 1 else { break }
+    line += String(repeating: " ", count: widths[column] - cell.count + 2)
+  }
+  return line + "\n"
+}
+
+private func jsonObject(_ row: DeviceRow) -> String {
+  let members = [
+    ("bus", String(row.bus)), ("address", String(row.address)),
+    ("port", jsonString(portPath(row.bus, row.ports))), ("id", jsonString(deviceID(row.vendor, row.product))),
+    ("speed", orNull(speedText(row.speed))), ("class", jsonStrings(classNames(row))),
+    ("serial", orNull(row.serial)), ("product", orNull(row.name)), ("held_by", jsonStrings(row.holders)),
+  ]
+  return "{" + members.map { jsonString($0.0) + ": " + $0.1 }.joined(separator: ", ") + "}"
+}
+
+private func orNull(_ text: String?) -> String {
+  text.map { jsonString($0) } ?? "null"
+}
+
+private func jsonStrings(_ texts: [String]) -> String {
+  "[" + texts.map { jsonString($0) }.joined(separator: ", ") + "]"
+}
+
+private func speedText(_ speed: Speed) -> String? {
+  switch speed {
+  case .low: return "low"
+  case .full: return "full"
+  case .high: return "high"
+  case .super: return "super"
+  case .unknown: return nil
+  }
+}
+
+/// The device's class, or each class of its interfaces once.
+private func classNames(_ row: DeviceRow) -> [String] {
+  // 0: defined by the interfaces; 0xef: miscellaneous, an association of interfaces.
+  guard row.classCode == 0 || row.classCode == 0xef, !row.interfaceClasses.isEmpty else {
+    return [className(row.classCode)]
+  }
+  var names: [String] = []
+  for code in row.interfaceClasses where !names.contains(className(code)) { names.append(className(code)) }
+  return names
+}
+
+/// usb.org's defined class codes.
+private func className(_ code: UInt8) -> String {
+  switch code {
+  case 0x00: return "by-interface"
+  case 0x01: return "audio"
+  case 0x02: return "communications"
+  case 0x03: return "hid"
+  case 0x05: return "physical"
+  case 0x06: return "image"
+  case 0x07: return "printer"
+  case 0x08: return "mass-storage"
+  case 0x09: return "hub"
+  case 0x0a: return "cdc-data"
+  case 0x0b: return "smart-card"
+  case 0x0d: return "content-security"
+  case 0x0e: return "video"
+  case 0x0f: return "healthcare"
+  case 0x10: return "audio-video"
+  case 0xdc: return "diagnostic"
+  case 0xe0: return "wireless"
+  case 0xef: return "miscellaneous"
+  case 0xfe: return "application-specific"
+  case 0xff: return "vendor-specific"
+  default: return "0x" + String(code, radix: 16)
+  }
+}

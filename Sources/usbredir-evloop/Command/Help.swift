@@ -1,0 +1,126 @@
+// What `--help` says. Defaults that a constant holds elsewhere are tested against these texts.
+
+/// Commands in the order of the help; what a mistyped one is compared with.
+let commandNames = ["serve", "list", "probe", "usbredirect", "usbredirserver", "help"]
+
+func helpText(_ command: String) -> String? {
+  switch command {
+  case "serve": return serveHelp
+  case "list": return listHelp
+  case "probe": return probeHelp
+  case "usbredirect": return redirectUsage
+  case "usbredirserver": return redirectServerUsage
+  case "help": return mainHelp
+  default: return nil
+  }
+}
+
+let mainHelp = """
+  Usage: usbredir-evloop COMMAND [ARGUMENT…]
+
+  Exports USB devices to virtual machines over the usbredir protocol. The machine's own controller (QEMU's
+  usb-redir) sees the device as if it were plugged in there.
+
+    serve EXPORT…    serve devices until a signal ends it; 'help serve' explains EXPORT
+    list             the USB devices of this computer, and how to name them
+    probe ADDR:PORT  connect as a virtual machine would: describe the device, print its reports
+    usbredirect      the command line of usbredirect 0.13: one device, one guest
+    usbredirserver   the command line of usbredirserver 0.12: one device, guest after guest
+    help COMMAND     more on a command; so does COMMAND --help
+    --version        the version
+
+  Try it without a device: a virtual keyboard that types into a virtual machine.
+
+    usbredir-evloop serve virtual=keyboard,text=hello,listen=127.0.0.1:4000
+    qemu-system-x86_64 … -device qemu-xhci -chardev socket,id=usb,host=127.0.0.1,port=4000 \\
+      -device usb-redir,chardev=usb
+
+  Exit status: 0 done, 1 failed (the reason is on standard error), 2 wrong options. Called by the name usbredirect or
+  usbredirserver it behaves as that program, wrong options included (1).
+
+  """
+
+let serveHelp = """
+  Usage: usbredir-evloop serve [OPTION…] EXPORT…
+
+  An EXPORT is a list KEY=VALUE,KEY=VALUE,… : which device, and where guests find it. In a value, \\, is a comma,
+  \\\\ a backslash, \\n a new line (the Enter key), \\t a tab.
+
+  The device, one of:
+    VID:PID, id=VID:PID    by id, hexadecimal; the first that no other export has. Narrowed by
+      serial=TEXT          its serial number
+      nth=N                its place among equal ones, from 1, in order of bus and port
+    port=BUS-PORT.PORT     by where it is plugged in, as in 1-2.3
+    address=BUS-ADDRESS    by its present address, as in 1-4
+    fd=N                   an open descriptor of its usbfs node
+    virtual=keyboard       a keyboard of ours that types
+      text=TEXT            once, when the guest first polls it
+      input=PATH           more text: - (standard input), a FIFO or file, unix:PATH (a socket to write to)
+      delay=MS             milliseconds from the guest's first poll to the first key
+    virtual=scripted       a device that does what a script says, for tests
+      script=PATH          the script
+      input=PATH           more commands while it runs, as above
+
+  Where guests find it, one of:
+    listen=ADDR:PORT       wait for them: 127.0.0.1:4000, [::1]:4000, :4000 (loopback), 0.0.0.0:4000
+    listen=unix:PATH       … on a unix socket
+    connect=ADDR:PORT      connect to a guest that waits; also connect=unix:PATH
+      reconnect=SECONDS    connect again that long after the connection ended (5); 0: once, then the export ends
+
+  More, each with its default:
+    name=TEXT              what the log calls it (the device as written)
+    takeover               a new guest takes the device from the one that has it (it is refused)
+    interrupt-depth=N      transfers posted per interrupt endpoint, 1 to 64 (enough for 4 ms, 4 to 32)
+    max-transfer=SIZE      longest single transfer (8M); SIZE takes K and M
+    max-requests=N         requests held per guest (1024)
+    max-request-bytes=SIZE their bytes (64M)
+    hello-timeout=SECONDS  after that long a silent guest gives way to a new one (10)
+    keepalive=IDLE:INTERVAL:COUNT, keepalive=off    TCP keepalive, seconds and probes (10:5:3)
+    user-timeout=SECONDS   how long sent data may go unacknowledged (25); 0: the kernel's limit
+    window-probes=N        unanswered probes that end a guest which does not read (5); 0: it is never ended
+
+  Options:
+    -l, --listen ADDR      listen= for a single export that has no address of its own
+    -c, --connect ADDR     connect= for the same
+        --ready-fd N       write a newline to descriptor N and close it when everything listens
+        --log-level LEVEL  error, warning, info (default) or debug
+    -v, --verbose          --log-level debug
+    -q, --quiet            --log-level warning
+    -h, --help             this text
+
+  Devices that are not there yet are waited for, and announced again after a re-plug. SIGINT and SIGTERM give every device
+  back to the kernel and end the server.
+
+    usbredir-evloop serve 046d:c31c,listen=127.0.0.1:4000
+    usbredir-evloop serve port=1-2.3,listen=unix:/run/usb/pedal virtual=keyboard,input=-,listen=:4001
+
+  """
+
+let listHelp = """
+  Usage: usbredir-evloop list [--json]
+
+  The USB devices of this computer: bus, address, port path, id, speed, class, serial number, product, and who holds
+  its interfaces now (a kernel driver; usbfs is a program). ID, PORT and SERIAL are what serve's id=, port= and serial=
+  take. A serial number or product that is '-' does not exist, or we may not open the device to read it.
+
+    -j, --json   an array of objects: bus, address, port, id, speed, class[], serial, product, held_by[]
+    -h, --help   this text
+
+  """
+
+let probeHelp = """
+  Usage: usbredir-evloop probe [OPTION…] ADDR:PORT | unix:PATH
+
+  Connects to a usbredir server as a virtual machine would, prints the device, its interfaces and endpoints, then
+  starts every interrupt IN endpoint and prints each report with its time; a boot keyboard's reports as keys.
+
+    -d, --duration SECONDS  stop after that long; 0: do not wait for reports
+    -n, --count N           stop after N reports
+    -t, --timeout SECONDS   how long to wait for the connection and the device (10)
+    -j, --json              one JSON object per line
+    -h, --help              this text
+
+  Without --duration and --count it goes on until a signal or the server ends it. Exit status: 0 the device was described
+  (and, with --count, N reports came), 1 it was not, 2 wrong options.
+
+  """
