@@ -32,6 +32,16 @@ enum PipeEnd: Equatable {
   /// Too many errors in a row, a first post that failed, a short report where none may be, a timeout of a one-shot read.
   case failed(TransferStatus)
   case gone
+
+  var description: String {
+    switch self {
+    case .finished: "it was read once"
+    case .stopped: "it was stopped"
+    case .stalled: "the endpoint stalls"
+    case .failed: "too many errors"
+    case .gone: "the device is gone"
+    }
+  }
 }
 
 /// Gets a pipe's reports, and does for it what takes a device call or time. Loop thread only.
@@ -107,6 +117,7 @@ final class InterruptPipe: TransferOwner, BufferPoolOwner {
   private var delaying = false
   private var pausedByOwner = false
   private var startAgain = false
+  private var oneShot = false
   private var ending = PipeEnd.stopped
 
   /// - Parameter owner: outlives the pipe.
@@ -163,9 +174,10 @@ final class InterruptPipe: TransferOwner, BufferPoolOwner {
   /// - Parameter timeout: milliseconds, 0 for none.
   func readOnce(timeout: UInt32) -> Bool {
     guard state == .idle else { return false }
-    state = .reading
     makeTransfers()
     guard let transfer = takeResting() else { return false }
+    state = .reading
+    oneShot = true
     transfer.timeout = timeout
     post(transfer)
     return true
@@ -204,7 +216,7 @@ final class InterruptPipe: TransferOwner, BufferPoolOwner {
     clearingHalt = false
     switch state {
     case .recovering:
-      if success && parameters.stallPolicy == .clearAndRestart { begin() } else { finish(.stalled) }
+      if success && !oneShot && parameters.stallPolicy == .clearAndRestart { begin() } else { finish(.stalled) }
     case .stopping: finish(ending)
     case .idle, .receiving, .pausing, .reading, .gone: break
     }
@@ -278,7 +290,7 @@ final class InterruptPipe: TransferOwner, BufferPoolOwner {
       if posted > 0 { unsafe owner.pipeNeedsCancel(self) }
     case .noMemory, .refused:
       // Fewer posted transfers still receive; none at all do not.
-      if posted == 0 && !delaying { end(.failed(status), cancel: false) }
+      if state == .receiving && posted == 0 && !delaying { end(.failed(status), cancel: false) }
     case .failed, .timedOut, .overflow: failed(status)
     case .completed, .cancelled, .deviceGone: break
     }
@@ -332,6 +344,7 @@ final class InterruptPipe: TransferOwner, BufferPoolOwner {
 
   private func begin() {
     makeTransfers()
+    oneShot = false
     sequence = 0
     state = .receiving
     if pausedByOwner || waiting >= InterruptPipe.highWater { enterPausing() }

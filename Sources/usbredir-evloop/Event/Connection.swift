@@ -52,7 +52,8 @@ enum ReceiveResult {
   private let output = SendQueue()
   private var state = State.open
   private var end = ConnectionEnd.peerClosed
-  private var isAboveHighWater = false
+  /// True from the high-water mark until the low one.
+  private(set) var isAboveHighWater = false
   /// True while the kernel refuses bytes: the write event is added and nothing else sends.
   private var waitsForWritability = false
   private var readable: Event?

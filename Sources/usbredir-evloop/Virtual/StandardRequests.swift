@@ -1,25 +1,6 @@
 // The standard requests of USB 2.0, 9.4, answered from the description of a virtual device. What the device does
 // not know stalls, as 9.2.7 asks for.
 
-/// bRequest. USB 2.0, table 9-4.
-private enum StandardRequest {
-  static let getStatus: UInt8 = 0
-  static let clearFeature: UInt8 = 1
-  static let setFeature: UInt8 = 3
-  static let setAddress: UInt8 = 5
-  static let getDescriptor: UInt8 = 6
-  static let getConfiguration: UInt8 = 8
-  static let setConfiguration: UInt8 = 9
-  static let getInterface: UInt8 = 10
-  static let setInterface: UInt8 = 11
-}
-
-/// Feature selectors. USB 2.0, table 9-6.
-private enum Feature {
-  static let endpointHalt: UInt16 = 0
-  static let deviceRemoteWakeup: UInt16 = 1
-}
-
 extension VirtualDevice {
   /// Answers a control transfer if it is a standard request that the device knows, else stalls it.
   final func answerStandardRequest(_ transfer: Transfer) -> TransferStatus {
