@@ -271,7 +271,7 @@ final class Session: ConnectionOwner, PacketReceiver {
 
   private func sendHello() {
     let buffer = smallBuffers.take()
-    buffer.finishHello(version: Version.text, offering: .all)
+    buffer.finishHello(version: productVersion, offering: .all)
     connection?.queue(buffer)
   }
 

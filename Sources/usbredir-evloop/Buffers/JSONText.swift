@@ -1,0 +1,34 @@
+// JSON text for what is printed with `--json`. Strings of devices and peers are not to be trusted with quotes,
+// control characters or terminals.
+
+/// `text` as a JSON string with its quotes. RFC 8259, section 7. DEL and C1 are escaped too, for terminals.
+func jsonString(_ text: String) -> String {
+  var json = "\""
+  for scalar in text.unicodeScalars {
+    switch scalar {
+    case "\"": json += "\\\""
+    case "\\": json += "\\\\"
+    case "\n": json += "\\n"
+    case "\t": json += "\\t"
+    case _ where isControl(scalar): json += "\\u00" + twoHexDigits(UInt8(truncatingIfNeeded: scalar.value))
+    default: json.unicodeScalars.append(scalar)
+    }
+  }
+  return json + "\""
+}
+
+/// `text` with a `?` for each control character: what may go to a terminal.
+func printable(_ text: String) -> String {
+  var clean = ""
+  for scalar in text.unicodeScalars { clean.unicodeScalars.append(isControl(scalar) ? "?" : scalar) }
+  return clean
+}
+
+/// C0, DEL and C1.
+private func isControl(_ scalar: UnicodeScalar) -> Bool {
+  scalar.value < 0x20 || (0x7f...0x9f).contains(scalar.value)
+}
+
+private func twoHexDigits(_ byte: UInt8) -> String {
+  (byte < 16 ? "0" : "") + String(byte, radix: 16)
+}
