@@ -38,8 +38,9 @@
   /// Unread bytes.
   var count: Int { received - taken }
 
-  /// Lets `body` write into the free memory; it returns how many bytes it wrote, 0 or more. Not called when the
-  /// memory is full of bytes that nobody took: nothing more than what was `wanted` is ever made room for.
+  /// Lets `body` write into the free memory; it returns how many bytes it wrote, 0 or more. Not called when
+  /// the memory is full of bytes that nobody took: nothing more than what was `wanted` is ever made room
+  /// for.
   func withFree(_ body: (UnsafeMutableRawBufferPointer) -> Int) {
     makeRoom()
     guard received < capacity else { return }
@@ -51,7 +52,9 @@
 
   /// The unread bytes. They stay where they are until `take` or `withFree`.
   func withUnread<Result>(_ body: (Span<UInt8>) -> Result) -> Result {
-    body(unsafe Span(_unsafeStart: UnsafePointer((memory + taken).assumingMemoryBound(to: UInt8.self)), count: count))
+    body(
+      unsafe Span(
+        _unsafeStart: UnsafePointer((memory + taken).assumingMemoryBound(to: UInt8.self)), count: count))
   }
 
   /// Takes `count` bytes from the front, at most those that are unread.
@@ -78,7 +81,9 @@
 
   /// Gives large memory back once nothing large is arriving any more.
   private func shrinkIfIdle() {
-    guard capacity > ReceiveBuffer.keptCapacity, wanted <= regionCapacity, count <= regionCapacity else { return }
+    guard capacity > ReceiveBuffer.keptCapacity, wanted <= regionCapacity, count <= regionCapacity else {
+      return
+    }
     resize(to: regionCapacity)
   }
 

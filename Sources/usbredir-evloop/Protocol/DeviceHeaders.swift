@@ -1,4 +1,5 @@
-// Type headers of the packets that introduce an end and a device: hello, device_connect, interface_info, ep_info.
+// Type headers of the packets that introduce an end and a device: hello, device_connect, interface_info,
+// ep_info.
 
 /// hello, both directions; 64 bytes, with capability words behind it (`Capabilities(decoding:)`).
 struct HelloHeader {

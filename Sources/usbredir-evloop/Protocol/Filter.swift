@@ -1,5 +1,6 @@
-// Filters: an ordered list of rules by which a usb-guest takes or refuses a device. Grammar and verdicts are those
-// of the C library's usbredirfilter.h, oddities included, because QEMU judges by them as well (B2.2).
+// Filters: an ordered list of rules by which a usb-guest takes or refuses a device. Grammar and verdicts
+// are those of the C library's usbredirfilter.h, oddities included, because QEMU judges by them as well
+// (B2.2).
 
 /// One rule. `usbredirfilter_rule`; nil stands for its -1, "any".
 struct FilterRule: Equatable, CustomStringConvertible {
@@ -78,7 +79,7 @@ struct Filter: Equatable, CustomStringConvertible {
   }
 
   /// Reads a filter's text up to its end or its first NUL. Separators in a row count as one, numbers are
-  /// decimal, 0x… or, with a leading 0, octal, and any allow but 0 allows; no rules at all are a filter too.
+  /// decimal, 0x… or, with a leading 0, octal; any allow but 0 allows; no rules at all are a filter too.
   /// - Parameter separator: between the numbers of a rule; `,` on the wire, `:` in QEMU's options. Rules are
   ///   always separated by `|`.
   init(parsing text: Span<UInt8>, separator: UInt8 = UInt8(ascii: ",")) throws(FilterError) {
@@ -141,7 +142,8 @@ extension FilterRule {
     else { return nil }
     self.init(
       deviceClass: UInt8(exactly: numbers[0]), vendor: UInt16(exactly: numbers[1]),
-      product: UInt16(exactly: numbers[2]), deviceVersion: UInt16(exactly: numbers[3]), allow: numbers[4] != 0)
+      product: UInt16(exactly: numbers[2]), deviceVersion: UInt16(exactly: numbers[3]), allow: numbers[4] != 0
+    )
   }
 }
 
@@ -155,8 +157,9 @@ private func nextToken(of text: Span<UInt8>, from: Int, to end: Int, separator: 
   return start..<stop
 }
 
-/// A whole token as `strtol` with base 0 reads it and an `int` keeps it: space in front and a sign are fine, what
-/// is too large for 64 bits stops there, and only the low 32 bits are kept. nil for anything else.
+/// A whole token as `strtol` with base 0 reads it and an `int` keeps it: space in front and a sign are
+/// fine, what is too large for 64 bits stops there, and only the low 32 bits are kept. nil for anything
+/// else.
 private func parseNumber(_ token: Span<UInt8>) -> Int32? {
   var index = 0
   while index < token.count, isSpace(token[index]) { index += 1 }

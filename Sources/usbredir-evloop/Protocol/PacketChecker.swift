@@ -1,5 +1,5 @@
-// What the C parser would say to a packet of ours. One packet that it refuses can abort QEMU, so debug builds ask
-// before every send (B1.9).
+// What the C parser would say to a packet of ours. One packet that it refuses can abort QEMU, so debug
+// builds ask before every send (B1.9).
 
 /// Judges one complete packet, without a reader and without memory.
 enum PacketChecker {

@@ -33,7 +33,8 @@ enum PacketFault: Error, Equatable, CustomStringConvertible {
     case .notHello(let number):
       "the first packet has type \(number) and not hello (0): the peer does not speak usbredir"
     case .secondHello: "a second hello"
-    case .hugeLength(let length): "a length of \(length) bytes, no packet has more than \(PacketLimits.packet)"
+    case .hugeLength(let length):
+      "a length of \(length) bytes, no packet has more than \(PacketLimits.packet)"
     case .unknownType(let number): "unknown packet type \(number)"
     case .wrongDirection(let type): "\(type.description) in the wrong direction"
     case .notNegotiated(let type):

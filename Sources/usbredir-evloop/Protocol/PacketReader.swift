@@ -1,16 +1,16 @@
-// Bytes in, packets out, whatever pieces the bytes come in. What is handed out has passed `PacketRules`; what has
-// not is reported at once and its data skipped as it arrives, so that nothing is held for it.
+// Bytes in, packets out, whatever pieces the bytes come in. What is handed out has passed `PacketRules`;
+// what has not is reported at once and its data skipped as it arrives, so that nothing is held for it.
 
-/// Gets what a reader finds. The spans are valid during the call. May set `isPaused` from within; may not use the
-/// reader itself. Loop thread only.
+/// Gets what a reader finds. The spans are valid during the call. May set `isPaused` from within; may not
+/// use the reader itself. Loop thread only.
 protocol PacketReceiver: AnyObject {
   /// While true nothing is handed out; call `drain` again when it is false.
   var isPaused: Bool { get }
   /// A packet that is right in itself: direction, capability, lengths and limits are checked.
   /// `header.type` is a type, and `typeHeader` has the size it has with the capabilities in force.
   func receive(_ header: PacketHeader, _ typeHeader: Span<UInt8>, _ data: Span<UInt8>)
-  /// A packet that is framed right and wrong in itself (B1.7); the stream goes on behind it. `typeHeader` is empty
-  /// when the header alone was wrong.
+  /// A packet that is framed right and wrong in itself (B1.7); the stream goes on behind it. `typeHeader`
+  /// is empty when the header alone was wrong.
   func rejected(_ header: PacketHeader, _ typeHeader: Span<UInt8>, _ fault: PacketFault)
   /// The stream cannot be trusted any more (B1.7). Comes once, and nothing after it.
   func broken(_ fault: PacketFault)
@@ -47,8 +47,9 @@ final class PacketReader {
   /// Memory the reader holds, in bytes.
   var memory: Int { buffer.capacity }
 
-  /// Lets `body` (a `recv`) write into free memory; it returns how many bytes came, 0 for none. After a `drain` that
-  /// was not paused there is always room; while the receiver is paused it ends, and then `body` is not called.
+  /// Lets `body` (a `recv`) write into free memory; it returns how many bytes came, 0 for none. After a
+  /// `drain` that was not paused there is always room; while the receiver is paused it ends, and then
+  /// `body` is not called.
   func withFree(_ body: (UnsafeMutableRawBufferPointer) -> Int) {
     precondition(!isDraining)
     unsafe buffer.withFree(body)
@@ -107,7 +108,9 @@ final class PacketReader {
     guard let type = header.type else {
       return refuse(header, headerSize, .unknownType(header.typeNumber), receiver)
     }
-    if let fault = rules.fault(type, length: header.length) { return refuse(header, headerSize, fault, receiver) }
+    if let fault = rules.fault(type, length: header.length) {
+      return refuse(header, headerSize, fault, receiver)
+    }
 
     let typeHeaderEnd = headerSize + type.typeHeaderSize(capabilities)
     guard bytes.count >= typeHeaderEnd else { return .needs(typeHeaderEnd) }
@@ -135,7 +138,8 @@ final class PacketReader {
     return hasHello ? nil : .notHello(typeNumber: header.typeNumber)
   }
 
-  /// From here on the capabilities are in force, the header's size among them: the next packet may lie right behind.
+  /// From here on the capabilities are in force, the header's size among them: the next packet may lie
+  /// right behind.
   private func agree(_ theirs: Capabilities) {
     peerCapabilities = theirs
     hasHello = true

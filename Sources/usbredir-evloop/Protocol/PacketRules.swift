@@ -1,5 +1,6 @@
-// Whether a packet is right in itself (B1.4, B1.6, B1.8). All of it can be said once the type header is there,
-// before any data: so what is wrong is never collected. The reader asks for what comes in, debug builds for what goes out.
+// Whether a packet is right in itself (B1.4, B1.6, B1.8). All of it can be said once the type header is
+// there, before any data: so what is wrong is never collected. The reader asks for what comes in, debug
+// builds for what goes out.
 
 /// The rules for packets that one end sends.
 struct PacketRules {
@@ -15,7 +16,9 @@ struct PacketRules {
     guard type.maySend(sender) else { return .wrongDirection(type) }
     guard capabilities.isSuperset(of: type.requiredCapabilities) else { return .notNegotiated(type) }
     let size = UInt32(type.typeHeaderSize(capabilities))
-    guard type.mayCarryData ? length >= size : length == size else { return .wrongLength(type, length: length) }
+    guard type.mayCarryData ? length >= size : length == size else {
+      return .wrongLength(type, length: length)
+    }
     return nil
   }
 
@@ -63,7 +66,8 @@ struct PacketRules {
   }
 
   /// Data goes along with OUT endpoints to the usb-host and with IN endpoints to the usb-guest; the other
-  /// direction has requests and answers without data, which iso and buffered bulk do not know, nor interrupt IN.
+  /// direction has requests and answers without data, which iso and buffered bulk do not know, nor
+  /// interrupt IN.
   private func dataFault(_ fields: DataFields, _ type: PacketType, _ dataCount: UInt32) -> PacketFault? {
     let toHost = sender == .usbGuest
     let isIn = fields.endpoint & 0x80 != 0

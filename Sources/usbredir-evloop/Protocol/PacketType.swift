@@ -1,4 +1,5 @@
-// The packets of usbredir 0.7: their numbers, names, directions and what has to be agreed before they are legal.
+// The packets of usbredir 0.7: their numbers, names, directions and what has to be agreed before they are
+// legal.
 
 /// The two ends of a usbredir connection.
 enum Role {

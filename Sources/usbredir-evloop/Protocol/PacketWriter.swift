@@ -1,13 +1,15 @@
-// Headers written in front of a payload: how every packet of ours is made. Nothing is allocated and nothing moved.
+// Headers written in front of a payload: how every packet of ours is made. Nothing is allocated and nothing
+// moved.
 
 extension PacketBuffer {
   /// Payload capacity that holds any packet without data.
   static let controlCapacity = PacketLimits.typeHeader
 
-  /// Makes the payload the data of a packet: writes `header` and the packet header in front of it. A header too
-  /// large for the headroom becomes the payload itself, which must be empty then and have `controlCapacity`.
+  /// Makes the payload the data of a packet: writes `header` and the packet header in front of it. A header
+  /// too large for the headroom becomes the payload itself, which must be empty then and have
+  /// `controlCapacity`.
   /// - Parameters:
-  ///   - id: of the request or stream; 0 where the packet has none. Its low half where 64-bit ids are not in force.
+  ///   - id: of the request or stream; 0 where the packet has none. Without 64-bit ids its low half counts.
   ///   - capabilities: in force.
   func finish<Header: TypeHeader>(_ header: Header, id: UInt64, _ capabilities: Capabilities) {
     let size = Header.size(capabilities)

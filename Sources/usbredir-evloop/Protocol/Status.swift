@@ -12,7 +12,8 @@ enum Status: UInt8, CustomStringConvertible {
   /// The device sent more than was asked for.
   case babble
 
-  /// The status behind a byte of the peer's. A number of a later version is some failure, so it reads as `ioerror`.
+  /// The status behind a byte of the peer's. A number of a later version is some failure, so it reads as
+  /// `ioerror`.
   init(wire: UInt8) {
     self = Status(rawValue: wire) ?? .ioerror
   }
