@@ -12,8 +12,8 @@ enum Command {
     return run(words)
   }
 
-  /// - Parameter words: the arguments, the program's own name first: called `usbredirect` or `usbredirserver` it
-  ///   takes their command lines.
+  /// - Parameter words: the arguments, the program's own name first: by the name of `usbredirect` or
+  ///   `usbredirserver` it takes their command lines.
   static func run(_ words: [String]) -> Int32 {
     let name = String(words.first?.split(separator: "/").last ?? "")
     if name == "usbredirect" || name == "usbredirserver" {

@@ -21,7 +21,7 @@ struct DeviceRow {
   var holders: [String] = []
 }
 
-/// Left-aligned columns with a head line; the last column is as wide as it wants. A value that is missing is `-`.
+/// Left-aligned columns under a head line, `-` for what is missing.
 func deviceTable(_ rows: [DeviceRow]) -> String {
   let head = ["BUS", "ADDRESS", "PORT", "ID", "SPEED", "CLASS", "SERIAL", "PRODUCT", "HELD BY"]
   let lines = [head] + rows.map(tableCells)

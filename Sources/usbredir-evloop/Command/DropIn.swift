@@ -1,5 +1,5 @@
-// The command lines of usbredirect 0.13 and usbredirserver 0.12, for scripts that were written for them. Options,
-// defaults and exit behaviour are theirs; wrong options cost one line on stderr and status 1.
+// The command lines of usbredirect 0.13 and usbredirserver 0.12, for scripts that were written for them.
+// Options, defaults and exit behaviour are theirs; wrong options cost one line on stderr and status 1.
 import CPosix
 
 /// What a drop-in's command line asks for.

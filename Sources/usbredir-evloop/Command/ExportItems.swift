@@ -1,5 +1,5 @@
-// The text of one export, taken apart: `key=value,key=value`, each key known and given once. What the keys mean
-// is `ExportParser`'s business.
+// The text of one export, taken apart: `key=value,key=value`, each key known and given once. What the keys
+// mean is `ExportParser`'s business.
 
 /// Every key of an export, in the order in which the help lists them.
 let exportKeys = [

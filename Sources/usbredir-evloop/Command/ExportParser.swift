@@ -116,7 +116,7 @@ private func takeTransportOptions(
 private func takeLimits(_ items: inout ExportItems, _ export: inout ExportOptions) throws(OptionsError) {
   export.interruptDepth = try takeNumber(&items, "interrupt-depth", 1...64)
   export.maxRequests = try takeNumber(&items, "max-requests", 1...65536) ?? export.maxRequests
-  // The C parser's own limit for a transfer is 128 MiB; less than a control transfer's 4 KiB makes no device work.
+  // From what libusb carries in a control transfer (B3.1) to the C parser's own limit.
   export.maxTransfer = try takeSize(&items, "max-transfer", 4 << 10...128 << 20) ?? export.maxTransfer
   let bytes = try takeSize(&items, "max-request-bytes", 4 << 10...1 << 30)
   export.maxRequestBytes = bytes ?? max(export.maxRequestBytes, export.maxTransfer)

@@ -18,8 +18,8 @@ func helpText(_ command: String) -> String? {
 let mainHelp = """
   Usage: usbredir-evloop COMMAND [ARGUMENT…]
 
-  Exports USB devices to virtual machines over the usbredir protocol. The machine's own controller (QEMU's
-  usb-redir) sees the device as if it were plugged in there.
+  Exports USB devices to virtual machines over the usbredir protocol: behind QEMU's usb-redir a
+  device appears in the machine as if it were plugged in there.
 
     serve EXPORT…    serve devices until a signal ends it; 'help serve' explains EXPORT
     list             the USB devices of this computer, and how to name them
@@ -35,16 +35,16 @@ let mainHelp = """
     qemu-system-x86_64 … -device qemu-xhci -chardev socket,id=usb,host=127.0.0.1,port=4000 \\
       -device usb-redir,chardev=usb
 
-  Exit status: 0 done, 1 failed (the reason is on standard error), 2 wrong options. Called by the name usbredirect or
-  usbredirserver it behaves as that program, wrong options included (1).
+  Exit status: 0 done, 1 failed (the reason is on standard error), 2 wrong options. Called by the
+  name usbredirect or usbredirserver it behaves as that program, wrong options included (1).
 
   """
 
 let serveHelp = """
   Usage: usbredir-evloop serve [OPTION…] EXPORT…
 
-  An EXPORT is a list KEY=VALUE,KEY=VALUE,… : which device, and where guests find it. In a value, \\, is a comma,
-  \\\\ a backslash, \\n a new line (the Enter key), \\t a tab.
+  An EXPORT is a list KEY=VALUE,KEY=VALUE,… that says which device, and where guests find it. In a
+  value, \\, is a comma, \\\\ a backslash, \\n a new line (the Enter key), \\t a tab.
 
   The device, one of:
     VID:PID, id=VID:PID    by id, hexadecimal; the first that no other export has. Narrowed by
@@ -55,7 +55,7 @@ let serveHelp = """
     fd=N                   an open descriptor of its usbfs node
     virtual=keyboard       a keyboard of ours that types
       text=TEXT            once, when the guest first polls it
-      input=PATH           more text: - (standard input), a FIFO or file, unix:PATH (a socket to write to)
+      input=PATH           more text: - (standard input), a FIFO or file, unix:PATH (a socket)
       delay=MS             milliseconds from the guest's first poll to the first key
     virtual=scripted       a device that does what a script says, for tests
       script=PATH          the script
@@ -65,7 +65,7 @@ let serveHelp = """
     listen=ADDR:PORT       wait for them: 127.0.0.1:4000, [::1]:4000, :4000 (loopback), 0.0.0.0:4000
     listen=unix:PATH       … on a unix socket
     connect=ADDR:PORT      connect to a guest that waits; also connect=unix:PATH
-      reconnect=SECONDS    connect again that long after the connection ended (5); 0: once, then the export ends
+      reconnect=SECONDS    connect again that long after the connection ended (5); 0: only once
 
   More, each with its default:
     name=TEXT              what the log calls it (the device as written)
@@ -75,9 +75,10 @@ let serveHelp = """
     max-requests=N         requests held per guest (1024)
     max-request-bytes=SIZE their bytes (64M)
     hello-timeout=SECONDS  after that long a silent guest gives way to a new one (10)
-    keepalive=IDLE:INTERVAL:COUNT, keepalive=off    TCP keepalive, seconds and probes (10:5:3)
+    keepalive=IDLE:INTERVAL:COUNT
+                           TCP keepalive: seconds, seconds, probes (10:5:3); or keepalive=off
     user-timeout=SECONDS   how long sent data may go unacknowledged (25); 0: the kernel's limit
-    window-probes=N        unanswered probes that end a guest which does not read (5); 0: it is never ended
+    window-probes=N        unanswered window probes that end a guest which does not read (5); 0: never
 
   Options:
     -l, --listen ADDR      listen= for a single export that has no address of its own
@@ -88,8 +89,8 @@ let serveHelp = """
     -q, --quiet            --log-level warning
     -h, --help             this text
 
-  Devices that are not there yet are waited for, and announced again after a re-plug. SIGINT and SIGTERM give every device
-  back to the kernel and end the server.
+  Devices that are not there yet are waited for, and announced again after a re-plug. SIGINT and
+  SIGTERM give every device back to the kernel and end the server.
 
     usbredir-evloop serve 046d:c31c,listen=127.0.0.1:4000
     usbredir-evloop serve port=1-2.3,listen=unix:/run/usb/pedal virtual=keyboard,input=-,listen=:4001
@@ -99,11 +100,12 @@ let serveHelp = """
 let listHelp = """
   Usage: usbredir-evloop list [--json]
 
-  The USB devices of this computer: bus, address, port path, id, speed, class, serial number, product, and who holds
-  its interfaces now (a kernel driver; usbfs is a program). ID, PORT and SERIAL are what serve's id=, port= and serial=
-  take. A serial number or product that is '-' does not exist, or we may not open the device to read it.
+  The USB devices of this computer: bus, address, port path, id, speed, class, serial number,
+  product, and who holds its interfaces now (a kernel driver; usbfs is a program). ID, PORT and
+  SERIAL are what serve's id=, port= and serial= take.
 
-    -j, --json   an array of objects: bus, address, port, id, speed, class[], serial, product, held_by[]
+    -j, --json   an array of objects with bus, address, port, id, speed, class[], serial, product,
+                 held_by[]; what is not known is null
     -h, --help   this text
 
   """
@@ -111,8 +113,9 @@ let listHelp = """
 let probeHelp = """
   Usage: usbredir-evloop probe [OPTION…] ADDR:PORT | unix:PATH
 
-  Connects to a usbredir server as a virtual machine would, prints the device, its interfaces and endpoints, then
-  starts every interrupt IN endpoint and prints each report with its time; a boot keyboard's reports as keys.
+  Connects to a usbredir server as a virtual machine would, prints the device, its interfaces and
+  endpoints, then starts every interrupt IN endpoint and prints each report with its time; a boot
+  keyboard's reports as keys.
 
     -d, --duration SECONDS  stop after that long; 0: do not wait for reports
     -n, --count N           stop after N reports
@@ -120,7 +123,7 @@ let probeHelp = """
     -j, --json              one JSON object per line
     -h, --help              this text
 
-  Without --duration and --count it goes on until a signal or the server ends it. Exit status: 0 the device was described
-  (and, with --count, N reports came), 1 it was not, 2 wrong options.
+  Without --duration and --count it goes on until a signal or the server ends it. Exit status: 0 the
+  device was described (and, with --count, N reports came), 1 it was not, 2 wrong options.
 
   """

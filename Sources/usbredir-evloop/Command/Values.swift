@@ -33,7 +33,7 @@ func parseDeviceID(_ text: String) throws(OptionsError) -> (vendor: UInt16, prod
   throw OptionsError("'" + text + "' is not VENDOR:PRODUCT in hexadecimal, as in 046d:c31c")
 }
 
-/// `BUS-PORT.PORT`, one to seven ports (USB 2.0, 4.1.1 allows five hubs in a row; root port and device make seven).
+/// `BUS-PORT.PORT`, one to seven ports: the deepest path that a USB tree can have (USB 3.2, 10.16.2.8).
 func parsePortPath(_ text: String) throws(OptionsError) -> (bus: UInt8, ports: [UInt8]) {
   let halves = text.split(separator: "-", omittingEmptySubsequences: false)
   if halves.count == 2, let bus = byte(halves[0]) {

@@ -1,10 +1,10 @@
-// What one export is: a device, how guests reach it, and its limits. Plain values, written by the command line
-// and the configuration, read by the server.
+// What one export is: a device, how guests reach it, and its limits. Plain values, written by the command
+// line, read by the server.
 
 /// Which device an export serves. Selectors of a plugged-in device name it again after a re-plug (B2.7).
 enum DeviceSelector: CustomStringConvertible {
-  /// By idVendor and idProduct. Of several such devices the one with `serial` (iSerialNumber), or number `nth` (from 1, in
-  /// order of bus and port path), or the first that no other export holds.
+  /// By idVendor and idProduct. Of several such devices the one with `serial` (iSerialNumber), or number `nth`
+  /// (from 1, in order of bus and port path), or the first that no other export holds.
   case id(vendor: UInt16, product: UInt16, serial: String?, nth: Int?)
   /// By where it is plugged in: bus and the chain of port numbers, as sysfs writes it (`1-2.3`).
   case port(bus: UInt8, ports: [UInt8])
@@ -76,7 +76,7 @@ struct ExportOptions {
   var helloTimeout: UInt32 = 10
   /// Keepalive, user timeout and window probes of its connections. B7.2.
   var transportOptions = TransportOptions()
-  /// With `.connect`: seconds until we connect again after the connection ended or could not be made. nil: the
-  /// export ends with its first connection.
+  /// With `.connect`: seconds until we connect again after the connection ended or could not be made. nil:
+  /// the export ends with its first connection.
   var reconnect: UInt32? = 5
 }

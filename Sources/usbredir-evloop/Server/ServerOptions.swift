@@ -10,8 +10,8 @@ struct ServerOptions {
     /// `usbredirect`: the device must be there; ends when the peer leaves (0, the reason on stderr) or when
     /// something fails (1).
     case redirectOnce
-    /// `usbredirserver`: listens again after each guest, until a signal ends it (0). The device is opened for each guest,
-    /// and a guest that comes while it is missing is closed.
+    /// `usbredirserver`: listens again after each guest, until a signal ends it (0). The device is opened for
+    /// each guest, and a guest that comes while it is missing is closed.
     case redirectServer
   }
 
