@@ -17,12 +17,10 @@ final class Connector {
     case idle, resolving, connecting, reporting
   }
 
-  /// How long one address may take to answer, in milliseconds.
-  static let timeout: UInt32 = 10_000
-
   /// Where it connects to.
   let address: SocketAddress
   private let loop: EventLoop
+  private let timeout: UInt32
   private let calls: BlockingCalls
   private unowned(unsafe) let owner: any ConnectorOwner
   private var state = State.idle
@@ -36,9 +34,15 @@ final class Connector {
   private var timer: Timer?
   private var report: Work?
 
-  /// - Parameter owner: not retained; outlives the connector.
-  init(_ loop: EventLoop, to address: SocketAddress, calls: BlockingCalls, owner: any ConnectorOwner) {
+  /// - Parameters:
+  ///   - timeout: milliseconds that one address may take to answer.
+  ///   - owner: not retained; outlives the connector.
+  init(
+    _ loop: EventLoop, to address: SocketAddress, calls: BlockingCalls, timeout: UInt32 = 10_000,
+    owner: any ConnectorOwner
+  ) {
     self.loop = loop
+    self.timeout = timeout
     self.address = address
     self.calls = calls
     unsafe self.owner = owner
@@ -118,7 +122,7 @@ final class Connector {
     }
     do throws(SystemError) {
       try writable?.add()
-      timer?.start(milliseconds: Connector.timeout)
+      timer?.start(milliseconds: timeout)
     } catch {
       failed(error.code)
     }

@@ -60,8 +60,6 @@ final class EventLoop {
     let isIdle = reaps.isEmpty && flushes.isEmpty
     let result = unsafe event_base_loop(base.pointer, isIdle ? EVLOOP_ONCE : EVLOOP_NONBLOCK)
     precondition(result >= 0, "the kernel waits for any set of open descriptors")
-    // Nothing is registered and nothing is due: nothing could ever wake the loop.
-    if result > 0 && isIdle { isStopped = true }
   }
 
   /// Lets `run` return at the end of this turn; from any callback.

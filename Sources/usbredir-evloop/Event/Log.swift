@@ -21,27 +21,39 @@ final class Log {
 
   /// Something failed and will not happen.
   func error(_ text: @autoclosure () -> String) {
-    if level.rawValue >= Level.error.rawValue { emit(.error, "error: ", text()) }
+    if level.rawValue >= Level.error.rawValue { emit(.error, text()) }
   }
 
   /// Something is wrong and the work goes on.
   func warning(_ text: @autoclosure () -> String) {
-    if level.rawValue >= Level.warning.rawValue { emit(.warning, "warning: ", text()) }
+    if level.rawValue >= Level.warning.rawValue { emit(.warning, text()) }
   }
 
   /// What an operator wants to know: guests and devices that come and go.
   func info(_ text: @autoclosure () -> String) {
-    if level.rawValue >= Level.info.rawValue { emit(.info, "", text()) }
+    if level.rawValue >= Level.info.rawValue { emit(.info, text()) }
   }
 
   /// What a developer wants to know.
   func debug(_ text: @autoclosure () -> String) {
-    if level.rawValue >= Level.debug.rawValue { emit(.debug, "debug: ", text()) }
+    if level.rawValue >= Level.debug.rawValue { emit(.debug, text()) }
   }
 
-  private func emit(_ level: Level, _ word: String, _ text: String) {
+  /// The whole line as it is written, newline included.
+  static func line(_ level: Level, _ text: String) -> String {
+    let word: String
+    switch level {
+    case .error: word = "error: "
+    case .warning: word = "warning: "
+    case .info: word = ""
+    case .debug: word = "debug: "
+    }
+    return "usbredir-evloop: " + word + text + "\n"
+  }
+
+  private func emit(_ level: Level, _ text: String) {
     if let sink { return sink(level, text) }
-    var line = "usbredir-evloop: " + word + text + "\n"
+    var line = Log.line(level, text)
     line.withUTF8 { bytes in
       // A line that standard error does not take is lost: there is nobody left to tell.
       _ = unsafe write(2, bytes.baseAddress, bytes.count)
