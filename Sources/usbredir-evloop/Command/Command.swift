@@ -91,8 +91,7 @@ enum Command {
   }
 
   private static func startServer(_ options: ServerOptions) -> Int32 {
-    printError("no server in this build for " + (options.exports.first?.name ?? "nothing"))
-    return 1
+    Server.run(options)
   }
 
   private static func startProbe(_ options: ProbeOptions) -> Int32 {

@@ -26,6 +26,16 @@ enum SessionEnd: CustomStringConvertible {
   case tooManyBadPackets
   /// The server wants it: shutting down, or a newer guest takes the place.
   case closedByServer(String)
+  /// The guest came for a device that is not to be had, on an export that does not wait for it.
+  case noDevice(String)
+
+  /// False for an end in good order.
+  var isFailure: Bool {
+    switch self {
+    case .guestLeft, .closedByServer: false
+    case .failed, .protocolError, .tooManyBadPackets, .noDevice: true
+    }
+  }
 
   var description: String {
     switch self {
@@ -33,7 +43,7 @@ enum SessionEnd: CustomStringConvertible {
     case .failed(let error): "the connection failed: \(error.description)"
     case .protocolError(let fault): "protocol error: \(fault.description)"
     case .tooManyBadPackets: "too many bad packets"
-    case .closedByServer(let reason): reason
+    case .closedByServer(let reason), .noDevice(let reason): reason
     }
   }
 }
@@ -281,10 +291,14 @@ final class Session: ConnectionOwner, PacketReceiver {
     wantDevice()
   }
 
+  /// True when a device could be announced now.
+  var takesDevice: Bool {
+    state == .ready && attached == nil && leaving.isEmpty && !awaitsDisconnectAck && !deviceRejected
+  }
+
   /// Asks for a device if the guest could take one now.
   func wantDevice() {
-    guard state == .ready, attached == nil, leaving.isEmpty, !awaitsDisconnectAck, !deviceRejected else { return }
-    unsafe owner.sessionWantsDevice(self)
+    if takesDevice { unsafe owner.sessionWantsDevice(self) }
   }
 
   /// Ends the session: closes the connection now, gives the device back, then tells the owner (B2.8).

@@ -1,0 +1,49 @@
+// Where an export gets its device from: the USB system by a selector, a descriptor that was passed in, or a virtual
+// device of its own. The export asks when a guest wants the device, and hears when asking again makes sense.
+
+/// Why there is no device at the moment. One line for the log.
+enum DeviceUnavailable: Error, CustomStringConvertible {
+  /// Nothing that fits is plugged in.
+  case absent(String)
+  /// It is there and could not be opened; perhaps it can be in a moment, when udev has set its permissions.
+  case refused(String, mayPass: Bool)
+
+  var description: String {
+    switch self {
+    case .absent(let text), .refused(let text, _): text
+    }
+  }
+}
+
+/// Loop thread only.
+protocol DeviceSource: AnyObject {
+  /// Called when asking again may have another outcome.
+  var changed: (() -> Void)? { get set }
+  /// Why opening would find nothing right now; nil when there is a device.
+  var absence: DeviceUnavailable? { get }
+  /// Opens the device for one user; `then` comes once, from the loop or from within. The user closes the device.
+  func open(then: @escaping (Result<OpenDevice, DeviceUnavailable>) -> Void)
+}
+
+/// A device that was opened for an export. A struct, since a Result cannot carry an existential in every build.
+struct OpenDevice {
+  let device: any Device
+}
+
+/// A virtual device: it lives as long as its export and is there unless its script unplugged it.
+final class VirtualDeviceSource: DeviceSource {
+  var changed: (() -> Void)?
+  private let device: VirtualDevice
+
+  init(_ device: VirtualDevice) {
+    self.device = device
+    device.onPlug = { [source = Unowned(self)] in source.value.changed?() }
+  }
+
+  var absence: DeviceUnavailable? { device.isPlugged ? nil : .absent("\(device.label) is unplugged") }
+
+  func open(then: @escaping (Result<OpenDevice, DeviceUnavailable>) -> Void) {
+    if let absence { return then(.failure(absence)) }
+    then(.success(OpenDevice(device: device)))
+  }
+}
