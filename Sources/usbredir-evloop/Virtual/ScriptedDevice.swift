@@ -20,6 +20,7 @@ final class ScriptedDevice: VirtualDevice {
   /// Called for each endpoint that has transfers waiting, once a turn.
   var onPolled: ((EndpointAddress) -> Void)?
 
+  private var runner: ScriptRunner?
   private let isRecording: Bool
   private var planned: [[Planned]]
   private var held: UInt32 = 0
@@ -34,6 +35,18 @@ final class ScriptedDevice: VirtualDevice {
     self.isRecording = isRecording
     planned = Array(repeating: [], count: EndpointTable.count)
     super.init(description, loop: loop)
+  }
+
+  /// The device of the command line: runs the script of the options, then what the input brings.
+  convenience init(_ options: ScriptedOptions, loop: EventLoop, log: Log) throws(VirtualDeviceError) {
+    var commands: [ScriptCommand] = []
+    if let path = options.script { commands = try ScriptRunner.load(path) }
+    self.init(loop: loop, isRecording: false)
+    do throws(SystemError) {
+      runner = try ScriptRunner(self, commands: commands, input: options.input, loop: loop, log: log)
+    } catch {
+      throw .input(error)
+    }
   }
 
   // MARK: what the device is told

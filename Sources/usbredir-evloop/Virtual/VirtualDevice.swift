@@ -59,6 +59,9 @@ class VirtualDevice: Device {
     return "\(vendor):\(product) \"\(description.productName)\" (virtual)"
   }
 
+  /// True when the device will wake the loop by itself.
+  final var isTimerRunning: Bool { timer?.isRunning ?? false }
+
   final var owner: (any DeviceOwner)? {
     get { unsafe user }
     set { unsafe user = newValue }
@@ -178,6 +181,11 @@ class VirtualDevice: Device {
   }
 
   // MARK: what requests and calls change
+
+  /// Whether transfers wait on the endpoint.
+  final func isPolled(_ endpoint: EndpointAddress) -> Bool {
+    endpoint.isValid && endpoints[queueSlot(endpoint)].count > 0
+  }
 
   /// The endpoint, if the settings in force have it; endpoint 0 always is there.
   final func endpoint(_ address: EndpointAddress) -> VirtualEndpoint? {

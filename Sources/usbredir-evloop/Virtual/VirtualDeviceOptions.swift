@@ -25,3 +25,28 @@ enum VirtualDeviceOptions: Equatable {
   case keyboard(KeyboardOptions)
   case scripted(ScriptedOptions)
 }
+
+/// Why a virtual device cannot be made; one line for the user.
+enum VirtualDeviceError: Error, CustomStringConvertible {
+  case text(KeyboardTextError)
+  case input(SystemError)
+  case script(path: String, ScriptError)
+
+  var description: String {
+    switch self {
+    case .text(let error): "text: \(error.description)"
+    case .input(let error): error.description
+    case .script(let path, let error): "script \(path), \(error.description)"
+    }
+  }
+}
+
+extension VirtualDeviceOptions {
+  /// Makes the device; its input is read from now on. `log` outlives it.
+  func make(loop: EventLoop, log: Log) throws(VirtualDeviceError) -> VirtualDevice {
+    switch self {
+    case .keyboard(let options): return try VirtualKeyboard(options, loop: loop, log: log)
+    case .scripted(let options): return try ScriptedDevice(options, loop: loop, log: log)
+    }
+  }
+}
