@@ -38,7 +38,8 @@ test:
 small:
 	@tools/install-packages run
 	tools/small $(ARCH) "$(SYSROOT)" $(SMALL)
-	@wc -c $(SMALL)
+	@[ $(ARCH) != "$$(uname -m)" ] || tools/check-texts $(SMALL)
+	@stat --printf '%n: %s bytes\n' $(SMALL)
 
 e2e: build small
 	@tools/install-packages e2e

@@ -51,7 +51,7 @@ enum Command {
   private static func runServe(_ words: [String]) throws(OptionsError) -> Int32 {
     let arguments = try Arguments(words, serveOptions)
     if arguments.has("help") { return printText(serveHelp) }
-    return startServer(try parseServe(arguments))
+    return Server.run(try parseServe(arguments))
   }
 
   private static func runProbe(_ words: [String]) throws(OptionsError) -> Int32 {
@@ -81,17 +81,13 @@ enum Command {
   private static func runDropIn(_ name: String, _ words: [String]) -> Int32 {
     do throws(OptionsError) {
       switch name == "usbredirect" ? try parseRedirect(words) : try parseRedirectServer(words) {
-      case .serve(let options): return startServer(options)
+      case .serve(let options): return Server.run(options)
       case .print(let text): return printText(text)
       }
     } catch {
       printError(error.description + "; try '" + name + " --help'", from: name)
       return 1
     }
-  }
-
-  private static func startServer(_ options: ServerOptions) -> Int32 {
-    Server.run(options)
   }
 
   private static func startProbe(_ options: ProbeOptions) -> Int32 {

@@ -56,13 +56,23 @@ private func takeVirtual(_ items: inout ExportItems) throws(OptionsError) -> Vir
   let input = try items.take("input")
   switch kind {
   case "keyboard":
-    let text = try items.take("text")
+    let text = try items.take("text", parseTypedText)
     let delay = try takeNumber(&items, "delay", 0...3_600_000) ?? 0
     return .keyboard(KeyboardOptions(text: text, input: input, delay: UInt32(delay)))
   case "scripted":
     return .scripted(ScriptedOptions(script: try items.take("script"), input: input))
   default:
     throw OptionsError("virtual: '" + (kind ?? "") + "' is neither 'keyboard' nor 'scripted'")
+  }
+}
+
+/// Text that the keyboard has keys for.
+private func parseTypedText(_ text: String) throws(OptionsError) -> String {
+  do throws(KeyboardTextError) {
+    try KeyboardLayout.check(text)
+    return text
+  } catch {
+    throw OptionsError(error.description)
   }
 }
 

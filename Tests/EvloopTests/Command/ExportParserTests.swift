@@ -83,6 +83,7 @@ struct ExportParserTests {
       ("fd=-1,listen=:1", "fd: '-1' is not a number from 0 to 1048575"),
       ("fd,listen=:1", "'fd' needs a value"),
       ("virtual=mouse,listen=:1", "virtual: 'mouse' is neither 'keyboard' nor 'scripted'"),
+      ("virtual=keyboard,text=a☃,listen=:1", "text: cannot type '☃' (U+2603) on a US layout"),
       ("1:2,text=a,listen=:1", "'text' goes with virtual=keyboard, not with id=0001:0002"),
       (
         "virtual=keyboard,script=a,listen=:1",
