@@ -96,9 +96,9 @@ struct Filter: Equatable, CustomStringConvertible {
     }
   }
 
-  /// The text as it goes over the wire, without the NUL; each rule ends with `|`.
+  /// The text as it goes over the wire, without the NUL.
   var description: String {
-    rules.map { $0.description + "|" }.joined()
+    rules.map { $0.description }.joined(separator: "|")
   }
 
   /// Asks the rules about the device's class, unless that is 0x00 or 0xef (see interfaces), and about each

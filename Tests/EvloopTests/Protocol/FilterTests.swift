@@ -66,7 +66,7 @@ struct FilterTests {
   }
 
   @Test func writesWhatItReads() throws {
-    let text = "0x03,0x046d,-1,0x0100,1|-1,-1,0xc31c,-1,0|"
+    let text = "0x03,0x046d,-1,0x0100,1|-1,-1,0xc31c,-1,0"
     #expect(try filter(text).description == text)
   }
 

@@ -1,0 +1,1 @@
+../EvloopTests/Protocol/RandomPackets.swift
