@@ -13,6 +13,7 @@ final class VirtualKeyboard: VirtualDevice, TextInputOwner {
 
   private let log: Log
   private let delay: UInt32
+  private let keepsPace: Bool
   private var reports = KeyboardReports()
   /// What is left of the `text` option.
   private var text: [UInt8]
@@ -32,7 +33,11 @@ final class VirtualKeyboard: VirtualDevice, TextInputOwner {
   private var usesBootProtocol = false
 
   /// Throws when the text has characters that have no key, or the input cannot be opened.
-  init(_ options: KeyboardOptions, loop: EventLoop, log: Log) throws(VirtualDeviceError) {
+  /// - Parameter isPaced: false types as fast as it is polled, instead of once per bInterval.
+  init(
+    _ options: KeyboardOptions, loop: EventLoop, log: Log, isPaced: Bool = true
+  ) throws(VirtualDeviceError) {
+    keepsPace = isPaced
     do throws(KeyboardTextError) {
       try KeyboardLayout.check(options.text ?? "")
     } catch {
@@ -111,7 +116,7 @@ final class VirtualKeyboard: VirtualDevice, TextInputOwner {
 
   // MARK: VirtualDevice
 
-  override var isPaced: Bool { true }
+  override var isPaced: Bool { keepsPace }
 
   override func polled(_ endpoint: EndpointAddress) {
     guard endpoint == VirtualKeyboard.keys, !hasBeenPolled else { return }
