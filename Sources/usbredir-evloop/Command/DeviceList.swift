@@ -38,7 +38,7 @@ func deviceJSON(_ rows: [DeviceRow]) -> String {
 private func tableCells(_ row: DeviceRow) -> [String] {
   [
     String(row.bus), String(row.address), portPath(row.bus, row.ports), deviceID(row.vendor, row.product),
-    speedText(row.speed) ?? "-", classNames(row).joined(separator: "+"), cell(row.serial), cell(row.name),
+    row.speed.name ?? "-", classNames(row).joined(separator: "+"), cell(row.serial), cell(row.name),
     row.holders.isEmpty ? "-" : row.holders.joined(separator: "+"),
   ]
 }
@@ -62,7 +62,7 @@ private func jsonObject(_ row: DeviceRow) -> String {
   let members = [
     ("bus", String(row.bus)), ("address", String(row.address)),
     ("port", jsonString(portPath(row.bus, row.ports))), ("id", jsonString(deviceID(row.vendor, row.product))),
-    ("speed", orNull(speedText(row.speed))), ("class", jsonStrings(classNames(row))),
+    ("speed", orNull(row.speed.name)), ("class", jsonStrings(classNames(row))),
     ("serial", orNull(row.serial)), ("product", orNull(row.name)), ("held_by", jsonStrings(row.holders)),
   ]
   return "{" + members.map { jsonString($0.0) + ": " + $0.1 }.joined(separator: ", ") + "}"
@@ -76,16 +76,6 @@ private func jsonStrings(_ texts: [String]) -> String {
   "[" + texts.map { jsonString($0) }.joined(separator: ", ") + "]"
 }
 
-private func speedText(_ speed: Speed) -> String? {
-  switch speed {
-  case .low: return "low"
-  case .full: return "full"
-  case .high: return "high"
-  case .super: return "super"
-  case .unknown: return nil
-  }
-}
-
 /// The device's class, or each class of its interfaces once.
 private func classNames(_ row: DeviceRow) -> [String] {
   // 0: defined by the interfaces; 0xef: miscellaneous, an association of interfaces.
@@ -95,31 +85,4 @@ private func classNames(_ row: DeviceRow) -> [String] {
   var names: [String] = []
   for code in row.interfaceClasses where !names.contains(className(code)) { names.append(className(code)) }
   return names
-}
-
-/// usb.org's defined class codes.
-private func className(_ code: UInt8) -> String {
-  switch code {
-  case 0x00: return "by-interface"
-  case 0x01: return "audio"
-  case 0x02: return "communications"
-  case 0x03: return "hid"
-  case 0x05: return "physical"
-  case 0x06: return "image"
-  case 0x07: return "printer"
-  case 0x08: return "mass-storage"
-  case 0x09: return "hub"
-  case 0x0a: return "cdc-data"
-  case 0x0b: return "smart-card"
-  case 0x0d: return "content-security"
-  case 0x0e: return "video"
-  case 0x0f: return "healthcare"
-  case 0x10: return "audio-video"
-  case 0xdc: return "diagnostic"
-  case 0xe0: return "wireless"
-  case 0xef: return "miscellaneous"
-  case 0xfe: return "application-specific"
-  case 0xff: return "vendor-specific"
-  default: return "0x" + String(code, radix: 16)
-  }
 }

@@ -30,16 +30,6 @@ enum DeviceSelector: CustomStringConvertible {
   }
 }
 
-/// idVendor and idProduct as everybody writes them: `046d:c31c`.
-func deviceID(_ vendor: UInt16, _ product: UInt16) -> String {
-  fourHexDigits(vendor) + ":" + fourHexDigits(product)
-}
-
-private func fourHexDigits(_ value: UInt16) -> String {
-  let digits = String(value, radix: 16)
-  return String(repeating: "0", count: 4 - digits.count) + digits
-}
-
 /// A port path as sysfs writes it: `1-2.3`; a root hub is its bus alone.
 func portPath(_ bus: UInt8, _ ports: [UInt8]) -> String {
   guard !ports.isEmpty else { return String(bus) }
