@@ -38,6 +38,8 @@ final class Export: ListenerOwner, ConnectorOwner, SessionOwner {
   private var retry: Timer?
   private var attempts = 0
   private var isOpening = false
+  /// What is plugged in changed while the source was opening: its answer may be out of date.
+  private var changedMeanwhile = false
   private var isStopping = false
   private var saidMissing = false
 
@@ -143,6 +145,7 @@ final class Export: ListenerOwner, ConnectorOwner, SessionOwner {
   func sessionWantsDevice(_ session: Session) {
     guard session === self.session, !isOpening else { return }
     isOpening = true
+    changedMeanwhile = false
     source.open { [self] result in opened(result) }
   }
 
@@ -178,6 +181,7 @@ final class Export: ListenerOwner, ConnectorOwner, SessionOwner {
       return
     }
     attempts = 0
+    if changedMeanwhile { return session.wantDevice() }
     guard waitsForDevice else {
       return session.close(.noDevice(reason.description))
     }
@@ -186,6 +190,7 @@ final class Export: ListenerOwner, ConnectorOwner, SessionOwner {
   }
 
   private func deviceChanged() {
+    changedMeanwhile = isOpening
     session?.wantDevice()
   }
 

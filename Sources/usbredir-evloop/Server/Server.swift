@@ -79,7 +79,8 @@ final class Server: ExportOwner {
     }
     sayReady()
     loop.run()
-    calls.drain()
+    // After a hurried end a call may still sleep in the kernel, perhaps for ever: the process ends without it.
+    if status == 0 { calls.drain() }
     return status
   }
 
