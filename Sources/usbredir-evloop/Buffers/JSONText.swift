@@ -10,7 +10,7 @@ func jsonString(_ text: String) -> String {
     case "\\": json += "\\\\"
     case "\n": json += "\\n"
     case "\t": json += "\\t"
-    case _ where isControl(scalar): json += "\\u00" + twoHexDigits(UInt8(truncatingIfNeeded: scalar.value))
+    case _ where isControl(scalar): json += "\\u" + Hex.text(scalar.value, digits: 4)
     default: json.unicodeScalars.append(scalar)
     }
   }
@@ -27,8 +27,4 @@ func printable(_ text: String) -> String {
 /// C0, DEL and C1.
 private func isControl(_ scalar: UnicodeScalar) -> Bool {
   scalar.value < 0x20 || (0x7f...0x9f).contains(scalar.value)
-}
-
-private func twoHexDigits(_ byte: UInt8) -> String {
-  (byte < 16 ? "0" : "") + String(byte, radix: 16)
 }

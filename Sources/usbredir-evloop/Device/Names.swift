@@ -61,3 +61,9 @@ func className(_ code: UInt8) -> String {
   default: return "0x" + String(code, radix: 16)
   }
 }
+
+/// Bus and port numbers as sysfs writes them: `1-2.3`, and `usb1` for a root hub.
+func portPath(_ bus: UInt8, _ ports: [UInt8]) -> String {
+  guard !ports.isEmpty else { return "usb" + String(bus) }
+  return String(bus) + "-" + ports.map { String($0) }.joined(separator: ".")
+}

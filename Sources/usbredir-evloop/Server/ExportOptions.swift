@@ -30,12 +30,6 @@ enum DeviceSelector: CustomStringConvertible {
   }
 }
 
-/// A port path as sysfs writes it: `1-2.3`; a root hub is its bus alone.
-func portPath(_ bus: UInt8, _ ports: [UInt8]) -> String {
-  guard !ports.isEmpty else { return String(bus) }
-  return String(bus) + "-" + ports.map { String($0) }.joined(separator: ".")
-}
-
 /// One export and its limits. The defaults are those of B1.5, B1.8 and B7.2.
 struct ExportOptions {
   /// How a guest and the export meet. B7.1.

@@ -17,7 +17,7 @@ struct DeviceListTests {
     #expect(
       deviceTable(rows) == """
         BUS  ADDRESS  PORT   ID         SPEED  CLASS                SERIAL    PRODUCT               HELD BY
-        1    1        1      1d6b:0002  high   hub                  -         xHCI Host Controller  hub
+        1    1        usb1   1d6b:0002  high   hub                  -         xHCI Host Controller  hub
         1    14       1-2.3  046d:c31c  low    hid+vendor-specific  A"\\??[0m  -                     usbhid+usbfs
 
         """)
@@ -32,7 +32,7 @@ struct DeviceListTests {
     #expect(
       deviceJSON(rows) == #"""
         [
-          {"bus": 1, "address": 1, "port": "1", "id": "1d6b:0002", "speed": "high", "class": ["hub"], "serial": null, "product": "xHCI Host Controller", "held_by": ["hub"]},
+          {"bus": 1, "address": 1, "port": "usb1", "id": "1d6b:0002", "speed": "high", "class": ["hub"], "serial": null, "product": "xHCI Host Controller", "held_by": ["hub"]},
           {"bus": 1, "address": 14, "port": "1-2.3", "id": "046d:c31c", "speed": "low", "class": ["hid", "vendor-specific"], "serial": "A\"\\\n\u001b[0m", "product": null, "held_by": ["usbhid", "usbfs"]}
         ]
 
