@@ -38,6 +38,9 @@ enum PipeEnd: Equatable {
     case .finished: "it was read once"
     case .stopped: "it was stopped"
     case .stalled: "the endpoint stalls"
+    case .failed(.refused): "the device takes no transfers on it"
+    case .failed(.noMemory): "there is no memory left for transfers (usbfs_memory_mb)"
+    case .failed(.completed): "it brought less than was asked for"
     case .failed: "too many errors"
     case .gone: "the device is gone"
     }
@@ -126,7 +129,9 @@ final class InterruptPipe: TransferOwner, BufferPoolOwner {
     self.parameters = parameters
     self.device = device
     unsafe self.owner = owner
-    pool = BufferPool(capacity: parameters.transferLength, keep: parameters.depth + InterruptPipe.lowWater)
+    // Of large buffers no more lie idle than are posted.
+    let keep = min(parameters.depth + InterruptPipe.lowWater, (1 << 20) / max(1, parameters.transferLength))
+    pool = BufferPool(capacity: parameters.transferLength, keep: max(parameters.depth, keep))
     unsafe pool.owner = self
   }
 
@@ -163,7 +168,10 @@ final class InterruptPipe: TransferOwner, BufferPoolOwner {
   @discardableResult func stop() -> Bool {
     switch state {
     case .idle, .gone: return false
-    case .stopping: startAgain = false
+    case .stopping:
+      // It may be ending by itself: who stops it wants no other reason, and no start that came before.
+      startAgain = false
+      ending = .stopped
     case .recovering: end(.stopped, cancel: false)
     case .receiving, .pausing, .reading: end(.stopped, cancel: true)
     }
@@ -196,10 +204,16 @@ final class InterruptPipe: TransferOwner, BufferPoolOwner {
 
   /// The device is gone and nothing more will come of it.
   func deviceGone() {
-    let wasIdle = state == .idle || state == .gone
+    guard state != .gone else { return }
+    let wasIdle = state == .idle
+    leave()
+    if !wasIdle && posted == 0 { finish(.gone) }
+  }
+
+  /// The end follows when everything is back.
+  private func leave() {
     state = .gone
     startAgain = false
-    if !wasIdle && posted == 0 { finish(.gone) }
   }
 
   // MARK: what the owner does for the pipe
@@ -241,6 +255,7 @@ final class InterruptPipe: TransferOwner, BufferPoolOwner {
       recoveries = 0
       repost(transfer)
       deliver(buffer, length)
+      if isForbidden(length) && (state == .receiving || state == .pausing) { end(.failed(.completed), cancel: true) }
     } else {
       settle(transfer, status, buffer, length)
       if posted == 0 { drained() }
@@ -262,23 +277,27 @@ final class InterruptPipe: TransferOwner, BufferPoolOwner {
     let number = sequence
     sequence += 1
     unsafe owner.pipe(self, received: buffer, sequence: number)
-    if length < parameters.transferLength && !parameters.shortTransfersAllowed && isStarted {
-      end(.failed(.completed), cancel: true)
-    }
+  }
+
+  private func isForbidden(_ length: Int) -> Bool {
+    length < parameters.transferLength && !parameters.shortTransfersAllowed
   }
 
   /// A completion outside of steady receiving.
   private func settle(_ transfer: Transfer, _ status: TransferStatus, _ buffer: PacketBuffer?, _ length: Int) {
     rest(transfer)
+    let before = state
     if status == .completed || (status == .cancelled && length > 0) {
       deliver(buffer, length)
     } else {
       buffer?.release()
     }
-    if status == .deviceGone { return deviceGone() }
+    // Whoever got the report may have stopped or started the pipe: then this completion is of the past.
+    guard state == before else { return }
+    if status == .deviceGone { return leave() }
     switch state {
     case .receiving, .pausing: disturbed(by: status)
-    case .reading: readEnded(status)
+    case .reading: readEnded(status, length)
     case .idle, .recovering, .stopping, .gone: break
     }
   }
@@ -292,7 +311,10 @@ final class InterruptPipe: TransferOwner, BufferPoolOwner {
       // Fewer posted transfers still receive; none at all do not.
       if state == .receiving && posted == 0 && !delaying { end(.failed(status), cancel: false) }
     case .failed, .timedOut, .overflow: failed(status)
-    case .completed, .cancelled, .deviceGone: break
+    case .cancelled:
+      // Nobody here asked for it: a cancel meant for what was posted before a stop, perhaps.
+      if state == .receiving && !delaying { postResting() }
+    case .completed, .deviceGone: break
     }
   }
 
@@ -312,9 +334,11 @@ final class InterruptPipe: TransferOwner, BufferPoolOwner {
     }
   }
 
-  private func readEnded(_ status: TransferStatus) {
+  private func readEnded(_ status: TransferStatus, _ length: Int) {
     switch status {
-    case .completed: ending = .finished
+    case .completed:
+      recoveries = 0
+      ending = isForbidden(length) ? .failed(.completed) : .finished
     case .stalled:
       if parameters.stallPolicy == .report { ending = .stalled } else { state = .recovering; return }
     case .failed, .timedOut, .cancelled, .deviceGone, .overflow, .noMemory, .refused: ending = .failed(status)

@@ -16,9 +16,14 @@ final class AttachedDevice: DeviceOwner, InterruptPipeOwner, RequestQueueOwner {
   private(set) var isAttached = true
   /// True when something was transferred since the last reset (B3.5).
   var isUsedSinceReset = true
+  /// Bulk streams allocated on each slot, 0 for none (B5.3).
+  var bulkStreams = [UInt32](repeating: 0, count: EndpointTable.count)
   private var queues = [RequestQueue?](repeating: nil, count: EndpointTable.count)
   private var operation: Operation?
   private var pending: [Operation] = []
+  /// Requests wait for memory (B1.8).
+  private var isShortOfMemory = false
+  private var isCancelled = false
   private var isClosing = false
   private let closed: (AttachedDevice) -> Void
 
@@ -58,6 +63,7 @@ final class AttachedDevice: DeviceOwner, InterruptPipeOwner, RequestQueueOwner {
 
   /// Runs the operation as soon as those before it are done.
   func enqueue(_ operation: Operation) {
+    isUsedSinceReset = true
     pending.append(operation)
     runNext()
   }
@@ -75,7 +81,7 @@ final class AttachedDevice: DeviceOwner, InterruptPipeOwner, RequestQueueOwner {
 
   private func runNext() {
     guard operation == nil, !isClosing else { return }
-    guard isAttached else { return closeWhenQuiet() }
+    guard isAttached else { return giveBack() }
     guard !pending.isEmpty else { return session.value.deviceIsIdle() }
     let next = pending.removeFirst()
     operation = next
@@ -94,6 +100,9 @@ final class AttachedDevice: DeviceOwner, InterruptPipeOwner, RequestQueueOwner {
   private func cancelPosted(_ operation: Operation) {
     if inFlight(operation.slots) > AttachedDevice.cancelsOnLoop {
       operation.phase = .cancelling
+      for slot in 0..<EndpointTable.count where operation.slots & 1 << UInt32(slot) != 0 {
+        queues[slot]?.cancelWaiting()
+      }
       device.perform(.cancel(slots: operation.slots))
       return
     }
@@ -115,11 +124,8 @@ final class AttachedDevice: DeviceOwner, InterruptPipeOwner, RequestQueueOwner {
 
   /// Something came back: perhaps it was the last one that somebody waited for.
   private func progress() {
-    if let operation, operation.phase == .draining, inFlight(operation.slots) == 0 {
-      callNext(operation)
-    } else if !isAttached {
-      closeWhenQuiet()
-    }
+    guard let operation, operation.phase == .draining, inFlight(operation.slots) == 0 else { return }
+    callNext(operation)
   }
 
   private func callNext(_ operation: Operation) {
@@ -143,9 +149,10 @@ final class AttachedDevice: DeviceOwner, InterruptPipeOwner, RequestQueueOwner {
   }
 
   private func finish(_ operation: Operation, _ result: DeviceCallResult) {
+    // The guest hears that the device is gone before it hears how the operation ended.
+    if result == .deviceGone || result == .changed { session.value.deviceLost(self) }
     self.operation = nil
     conclude(operation, result)
-    if result == .deviceGone || (result == .changed && isAttached) { session.value.deviceLost(self) }
     runNext()
   }
 
@@ -165,7 +172,7 @@ final class AttachedDevice: DeviceOwner, InterruptPipeOwner, RequestQueueOwner {
       if isGone { stream?.pipe.deviceGone() } else { stream?.pipe.stop() }
     }
     abandonPending()
-    if operation == nil { cancelAll() } else { progress() }
+    runNext()
   }
 
   /// Operations that never began; what they would have answered was answered with all other requests.
@@ -175,14 +182,14 @@ final class AttachedDevice: DeviceOwner, InterruptPipeOwner, RequestQueueOwner {
     for operation in abandoned { conclude(operation, .deviceGone) }
   }
 
-  private func cancelAll() {
-    let everything = Operation(.cancelPosted, slots: .max, calls: [], reply: .nobody)
-    operation = everything
-    cancelPosted(everything)
-  }
-
-  private func closeWhenQuiet() {
-    guard !isClosing, operation == nil, inFlight(.max) == 0 else { return }
+  /// Behind the operation that still ran: cancels everything that is left, then closes the device.
+  private func giveBack() {
+    guard isCancelled else {
+      isCancelled = true
+      let everything = Operation(.cancelPosted, slots: .max, calls: [], reply: .nobody)
+      operation = everything
+      return cancelPosted(everything)
+    }
     isClosing = true
     device.owner = nil
     device.close { [self] in closed(self) }
@@ -192,6 +199,27 @@ final class AttachedDevice: DeviceOwner, InterruptPipeOwner, RequestQueueOwner {
 
   func requestReturned(to queue: RequestQueue) {
     progress()
+  }
+
+  func requestFoundDeviceGone() {
+    session.value.deviceLost(self)
+  }
+
+  func mayWaitForMemory() -> Bool {
+    // What an operation wants back does not wait.
+    guard isAttached, operation == nil || operation?.phase == .calling else { return false }
+    let others = queues.reduce(0) { $0 + ($1?.inFlight ?? 0) }
+    if others > 0 { isShortOfMemory = true }
+    return others > 0
+  }
+
+  func memoryMayBeFree() {
+    guard isShortOfMemory else { return }
+    isShortOfMemory = false
+    for queue in queues {
+      queue?.submitWaiting()
+      if queue?.waiting ?? 0 > 0 { isShortOfMemory = true }
+    }
   }
 
   func answer(_ request: Request) {

@@ -78,7 +78,8 @@ extension Session {
   func reset() {
     guard let attached else { return late() }
     guard attached.isUsedSinceReset else { return }
-    attached.enqueue(Operation(.reset, slots: .max, calls: [.reset], reply: .nobody))
+    let hasAlternates = attached.device.model.interfaces.contains { $0.current != 0 }
+    attached.enqueue(Operation(.reset(changesSettings: hasAlternates), slots: .max, calls: [.reset], reply: .nobody))
   }
 
   /// CLEAR_FEATURE(ENDPOINT_HALT): what is posted there comes back first (B3.2).
@@ -95,16 +96,23 @@ extension AttachedDevice {
     case .setConfiguration: configurationSet(operation, result)
     case .setAlternateSetting(let interface): alternateSettingSet(operation, interface, result)
     case .clearHalt: haltCleared(operation, result)
-    case .reset: resetDone(operation, result)
-    case .bulkStreams(let count): bulkStreamsChanged(operation, count, result)
+    case .reset(let changesSettings): resetDone(result, changesSettings)
+    case .bulkStreams(let endpoints, let count): bulkStreamsChanged(operation, endpoints, count, result)
     case .recoverStall(let pipe): pipe.haltCleared(result == .done)
     case .cancelPosted: break
     }
   }
 
+  /// The kernel freed the bulk streams of these endpoints, and the guest knows that their streams have ended.
+  private func settingsChanged(_ slots: UInt32) {
+    guard isAttached else { return }
+    forgetStreams(slots)
+    noteBulkStreams(slots, 0)
+  }
+
   private func configurationSet(_ operation: Operation, _ result: DeviceCallResult) {
     let session = session.value
-    forgetStreams(operation.slots)
+    settingsChanged(operation.slots)
     if isAttached && !operation.calls.isEmpty { session.sendInfos(self) }
     let status = Status(result)
     if result == .failed || result == .stalled {
@@ -121,7 +129,7 @@ extension AttachedDevice {
 
   private func alternateSettingSet(_ operation: Operation, _ interface: UInt8, _ result: DeviceCallResult) {
     let session = session.value
-    forgetStreams(operation.slots)
+    settingsChanged(operation.slots)
     if isAttached { session.sendInfos(self) }
     switch operation.reply {
     case .packet(let id):
@@ -137,21 +145,29 @@ extension AttachedDevice {
     if case .control(let request) = operation.reply { refuse(request, Status(result)) }
   }
 
-  private func bulkStreamsChanged(_ operation: Operation, _ count: UInt32, _ result: DeviceCallResult) {
+  private func noteBulkStreams(_ slots: UInt32, _ count: UInt32) {
+    for slot in 0..<EndpointTable.count where slots & 1 << UInt32(slot) != 0 { bulkStreams[slot] = count }
+  }
+
+  private func bulkStreamsChanged(
+    _ operation: Operation, _ endpoints: UInt32, _ count: UInt32, _ result: DeviceCallResult
+  ) {
+    if result == .done { noteBulkStreams(operation.slots, count) }
+    restartStreams()
     guard case .packet(let id) = operation.reply else { return }
-    let header = BulkStreamsStatusHeader(endpoints: operation.slots, streams: count, status: Status(result))
+    let header = BulkStreamsStatusHeader(endpoints: endpoints, streams: count, status: Status(result))
     session.value.send(header, id: id)
   }
 
-  private func resetDone(_ operation: Operation, _ result: DeviceCallResult) {
+  private func resetDone(_ result: DeviceCallResult, _ changesSettings: Bool) {
     let session = session.value
     if result == .failed || result == .stalled {
       session.log.warning("\(session.name): \(device.label): the reset failed; going on without")
     }
-    guard isAttached, result != .changed, result != .deviceGone else { return }
+    guard isAttached else { return }
     isUsedSinceReset = false
-    let before = endpoints
-    if EndpointTable(device.model) != before { session.sendInfos(self) }
+    if result == .done { noteBulkStreams(.max, 0) }
+    if result == .done && changesSettings { session.sendInfos(self) }
     restartStreams()
   }
 }

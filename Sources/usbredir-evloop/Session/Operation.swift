@@ -21,9 +21,10 @@ final class Operation {
     case setConfiguration
     case setAlternateSetting(interface: UInt8)
     case clearHalt
-    case reset
-    /// Streams allocated (or freed, count 0) on the endpoints of `slots`.
-    case bulkStreams(count: UInt32)
+    /// An interface is not at setting 0, where a reset takes it.
+    case reset(changesSettings: Bool)
+    /// Streams allocated (or freed, count 0) on the endpoints of `slots`; `endpoints` are those that the guest named.
+    case bulkStreams(endpoints: UInt32, count: UInt32)
     /// A pipe's stall (B4.5).
     case recoverStall(InterruptPipe)
     /// Only cancels; who wants it knows by itself when all is back.

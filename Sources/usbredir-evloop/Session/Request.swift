@@ -7,6 +7,12 @@ protocol RequestQueueOwner: AnyObject {
   func answer(_ request: Request)
   /// The device gave a transfer of this queue back.
   func requestReturned(to queue: RequestQueue)
+  /// A transfer came back because the device is gone; told before anything is answered.
+  func requestFoundDeviceGone()
+  /// Whether a request that found no memory may wait: others are with the device, and their return frees some.
+  func mayWaitForMemory() -> Bool
+  /// A request gave its memory back, or gave up: `submitWaiting` on all queues.
+  func memoryMayBeFree()
 }
 
 /// One request, and the transfer that carries it out. Made once and used again.
@@ -24,6 +30,8 @@ final class Request: TransferOwner {
   fileprivate var next: Request?
   fileprivate var isDone = false
   fileprivate var isWithDevice = false
+  /// It could not be posted for lack of memory, or stands behind one that could not (B1.8).
+  fileprivate var isWaiting = false
   /// Its answer is out already: what still completes is swallowed.
   fileprivate var isAnswered = false
 
@@ -41,9 +49,11 @@ final class RequestQueue {
   let endpoint: EndpointAddress
   /// Transfers the device has.
   private(set) var inFlight = 0
-  /// Requests that were not answered yet, and their bytes.
+  /// Requests that were not answered yet or are still with the device, and their bytes.
   private(set) var count = 0
   private(set) var bytes = 0
+  /// Requests that wait for memory.
+  private(set) var waiting = 0
   private let device: any Device
   unowned(unsafe) private let owner: any RequestQueueOwner
   private var first: Request?
@@ -72,10 +82,33 @@ final class RequestQueue {
     return request
   }
 
-  /// Hands the request to the device.
+  /// Hands the request to the device, as soon as no older one waits for memory.
   func submit(_ request: Request) {
     request.held = request.transfer.buffer?.capacity ?? 0
     bytes += request.held
+    if waiting > 0 { wait(request) } else { post(request) }
+  }
+
+  /// Tries again what waits for memory (B1.8), unless a younger one is with the device and may get ahead.
+  func submitWaiting() {
+    guard waiting > 0 else { return }
+    var candidate = first
+    var hasOlderWaiting = false
+    while let request = candidate {
+      if request.isWaiting { hasOlderWaiting = true } else if hasOlderWaiting && request.isWithDevice { return }
+      candidate = request.next
+    }
+    candidate = first
+    while let request = candidate {
+      candidate = request.next
+      if request.isWaiting {
+        stopWaiting(request)
+        post(request)
+      }
+    }
+  }
+
+  private func post(_ request: Request) {
     request.isWithDevice = true
     inFlight += 1
     request.transfer.owner = request
@@ -111,6 +144,7 @@ final class RequestQueue {
 
   /// Asks the device for everything back, last submitted first. Answers follow as the transfers come.
   func cancelAll() {
+    cancelWaiting()
     var waiting: [Request] = []
     var candidate = first
     while let request = candidate {
@@ -118,6 +152,17 @@ final class RequestQueue {
       candidate = request.next
     }
     for request in waiting.reversed() { device.cancel(request.transfer) }
+  }
+
+  /// Ends what waits for memory; the device has no part in it.
+  func cancelWaiting() {
+    guard waiting > 0 else { return }
+    var candidate = first
+    while let request = candidate {
+      candidate = request.next
+      if request.isWaiting { finishWaiting(request, .cancelled) }
+    }
+    advance()
   }
 
   /// Answers everything with `status` now, in order; completions that still come are swallowed.
@@ -136,17 +181,56 @@ final class RequestQueue {
   }
 
   fileprivate func completed(_ request: Request) {
+    if request.transfer.status == .deviceGone { unsafe owner.requestFoundDeviceGone() }
     inFlight -= 1
     request.isWithDevice = false
     if request.isAnswered {
       recycle(request)
+    } else if mayWait(request) {
+      wait(request)
+      return unsafe owner.requestReturned(to: self)
     } else {
+      if request.transfer.status != .noMemory { failWaiting(before: request) }
       request.status = Status(request.transfer.status)
       request.moved = request.transfer.actualLength
       request.isDone = true
       advance()
     }
+    unsafe owner.memoryMayBeFree()
     unsafe owner.requestReturned(to: self)
+  }
+
+  /// B1.8: it fails only when nothing is out whose return could help.
+  private func mayWait(_ request: Request) -> Bool {
+    guard request.transfer.status == .noMemory else { return false }
+    return unsafe owner.mayWaitForMemory()
+  }
+
+  /// What this one got ahead of would come too late now.
+  private func failWaiting(before younger: Request) {
+    guard waiting > 0 else { return }
+    var candidate = first
+    while let request = candidate, request !== younger {
+      candidate = request.next
+      if request.isWaiting { finishWaiting(request, .ioerror) }
+    }
+  }
+
+  private func finishWaiting(_ request: Request, _ status: Status) {
+    stopWaiting(request)
+    request.status = status
+    request.moved = 0
+    request.isDone = true
+  }
+
+  private func wait(_ request: Request) {
+    request.isWaiting = true
+    waiting += 1
+  }
+
+  private func stopWaiting(_ request: Request) {
+    request.isWaiting = false
+    waiting -= 1
   }
 
   private func advance() {
@@ -161,9 +245,6 @@ final class RequestQueue {
 
   private func answered(_ request: Request) {
     request.isAnswered = true
-    count -= 1
-    bytes -= request.held
-    request.held = 0
     unsafe owner.answer(request)
   }
 
@@ -175,6 +256,10 @@ final class RequestQueue {
   }
 
   private func recycle(_ request: Request) {
+    if request.isWaiting { stopWaiting(request) }
+    count -= 1
+    bytes -= request.held
+    request.held = 0
     request.transfer.buffer?.release()
     request.transfer.buffer = nil
     request.transfer.owner = nil

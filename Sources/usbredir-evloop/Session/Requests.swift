@@ -57,17 +57,28 @@ extension Session {
     case (RequestType.toDevice, StandardRequest.setAddress):
       attached.refuse(request, .success)
     case (RequestType.toDevice, StandardRequest.setConfiguration):
-      setConfiguration(UInt8(truncatingIfNeeded: setup.value), attached, .control(request))
+      guard let value = UInt8(exactly: setup.value) else { return stall(request, attached) }
+      setConfiguration(value, attached, .control(request))
     case (RequestType.toInterface, StandardRequest.setInterface):
-      setAltSetting(
-        UInt8(truncatingIfNeeded: setup.index), UInt8(truncatingIfNeeded: setup.value), attached, .control(request))
+      guard let interface = UInt8(exactly: setup.index), let alt = UInt8(exactly: setup.value) else {
+        return stall(request, attached)
+      }
+      setAltSetting(interface, alt, attached, .control(request))
     case (RequestType.toEndpoint, StandardRequest.clearFeature):
-      let endpoint = EndpointAddress(rawValue: UInt8(truncatingIfNeeded: setup.index))
-      guard setup.value == Feature.endpointHalt, endpoint.number != 0 else { return false }
+      guard setup.value == Feature.endpointHalt, setup.index & 0x0f != 0 else { return false }
+      guard let endpoint = UInt8(exactly: setup.index).map(EndpointAddress.init(rawValue:)), endpoint.isValid else {
+        return stall(request, attached)
+      }
       clearHalt(endpoint, attached, request)
     default:
       return false
     }
+    return true
+  }
+
+  /// What a device says to a request that names what no device has.
+  private func stall(_ request: Request, _ attached: AttachedDevice) -> Bool {
+    attached.refuse(request, .stall)
     return true
   }
 

@@ -5,10 +5,8 @@ final class Stream {
   let pipe: InterruptPipe
   /// The pipe's pause after an error (B4.7) runs on this timer.
   let retry: Timer
-  /// The guest's stop, answered when the pipe has ended.
-  var stopping: UInt64?
-  /// The guest's start behind that stop, answered after it.
-  var startAfterStop: UInt64?
+  /// The guest's stop, and what it asked behind that: answered when the pipe has ended.
+  var unanswered: [UInt64] = []
   /// Stopped for an operation on the device; starts again from id 0 without notice (B3.2, B3.5).
   var isSuspended = false
   /// When the current pause began, in nanoseconds of the monotonic clock.

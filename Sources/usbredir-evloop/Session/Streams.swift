@@ -11,12 +11,7 @@ extension Session {
       guard attached != nil else { return late() }
       return bad("start_interrupt_receiving", "\(endpoint.description) is no interrupt IN endpoint (B4.1)")
     }
-    let slot = attached.endpoints[endpoint]
-    attached.start(
-      PipeParameters(
-        endpoint: endpoint, type: .interrupt, transferLength: Int(slot.maxPacketSize),
-        depth: limits.interruptDepth ?? slot.defaultDepth(attached.device.model.speed)),
-      id: id)
+    attached.start(attached.interruptParameters(endpoint), id: id)
   }
 
   func stopInterruptReceiving(_ id: UInt64, _ header: StopInterruptReceivingHeader) {
@@ -29,18 +24,20 @@ extension Session {
       sendEnded(endpoint, .bulk, streamID: header.streamID)
       return late()
     }
-    let slot = attached.endpoints[endpoint]
-    let length = Int(header.bytesPerTransfer)
-    let fits = length > 0 && length <= limits.maxTransfer && (1...16).contains(header.transfers)
-    guard endpoint.isValid, slot.type == .bulk, fits, slot.maxPacketSize > 0, length % Int(slot.maxPacketSize) == 0 else {
+    guard (1...16).contains(header.transfers), header.bytesPerTransfer <= limits.maxTransfer,
+      UInt64(header.bytesPerTransfer) * UInt64(header.transfers) <= limits.maxRequestBytes
+    else {
       sendEnded(endpoint, .bulk, streamID: header.streamID)
-      return bad("start_bulk_receiving", "1…16 transfers of a multiple of max_packet_size it has to be (B5.2)")
+      return bad("start_bulk_receiving", "1…16 transfers within max-transfer and max-request-bytes it has to be (B5.2)")
     }
-    attached.start(
-      PipeParameters(
-        endpoint: endpoint, type: .bulk, transferLength: length, depth: Int(header.transfers),
-        streamID: header.streamID),
-      id: id)
+    let parameters = PipeParameters(
+      endpoint: endpoint, type: .bulk, transferLength: Int(header.bytesPerTransfer), depth: Int(header.transfers),
+      streamID: header.streamID)
+    guard attached.canReceive(parameters) else {
+      sendEnded(endpoint, .bulk, streamID: header.streamID)
+      return bad("start_bulk_receiving", "\(endpoint.description) cannot receive transfers like that (B5.2)")
+    }
+    attached.start(parameters, id: id)
   }
 
   func stopBulkReceiving(_ id: UInt64, _ header: StopBulkReceivingHeader) {
@@ -48,12 +45,11 @@ extension Session {
   }
 
   private func stopReceiving(_ id: UInt64, _ endpoint: EndpointAddress, _ type: TransferType, streamID: UInt32) {
-    guard let stream = attached?.streams[endpoint.slot], stream.pipe.parameters.type == type else {
+    guard endpoint.isValid, let stream = attached?.streams[endpoint.slot], stream.pipe.parameters.type == type else {
       if attached == nil { late() }
       return sendStatus(.success, endpoint, type, streamID: streamID, id: id)
     }
-    stream.startAfterStop = nil
-    stream.stopping = id
+    stream.unanswered.append(id)
     // Nothing to stop any more: the answer is due at once (B4.8).
     if !stream.pipe.stop() { attached?.answerStop(stream) }
   }
@@ -86,39 +82,68 @@ extension AttachedDevice {
 
   /// Starts receiving on an endpoint, or lets it go on (B4.1).
   func start(_ parameters: PipeParameters, id: UInt64) {
-    let stream = stream(parameters)
     isUsedSinceReset = true
-    if stream.stopping != nil {
-      stream.startAfterStop = id
-      stream.pipe.start()
+    guard let stream = stream(parameters) else {
+      return session.value.sendEnded(parameters.endpoint, parameters.type, streamID: parameters.streamID)
+    }
+    stream.pipe.start()
+    if stream.unanswered.isEmpty {
+      sendStatus(.success, stream, id: id)
     } else {
-      stream.pipe.start()
-      sendStatus(.success, stream, id: id)
+      stream.unanswered.append(id)
     }
   }
 
-  /// Answers the guest's stop, and its start behind that.
+  /// Answers the guest's stop, and what it asked behind that.
   func answerStop(_ stream: Stream) {
-    if let id = stream.stopping {
-      stream.stopping = nil
-      sendStatus(.success, stream, id: id)
-    }
-    if let id = stream.startAfterStop {
-      stream.startAfterStop = nil
-      sendStatus(.success, stream, id: id)
-    }
+    let ids = stream.unanswered
+    stream.unanswered = []
+    for id in ids { sendStatus(.success, stream, id: id) }
   }
 
-  /// Streams that an operation suspended go on, from id 0.
+  /// How an interrupt IN endpoint is received from, as it is now (B4.2).
+  func interruptParameters(_ endpoint: EndpointAddress) -> PipeParameters {
+    let slot = endpoints[endpoint]
+    return PipeParameters(
+      endpoint: endpoint, type: .interrupt, transferLength: Int(slot.maxPacketSize),
+      depth: session.value.limits.interruptDepth ?? slot.defaultDepth(device.model.speed))
+  }
+
+  /// Whether the endpoint, as it is now, is one for such transfers (B5.2).
+  func canReceive(_ parameters: PipeParameters) -> Bool {
+    let slot = endpoints[parameters.endpoint]
+    guard parameters.endpoint.isValid, slot.type == parameters.type, slot.maxPacketSize > 0 else { return false }
+    guard parameters.type == .bulk else { return true }
+    let streamsThere = bulkStreams[parameters.endpoint.slot]
+    guard streamsThere == 0 ? parameters.streamID == 0 : (1...streamsThere).contains(parameters.streamID) else {
+      return false
+    }
+    return parameters.transferLength > 0 && parameters.transferLength % Int(slot.maxPacketSize) == 0
+  }
+
+  /// Streams that an operation suspended go on from id 0, without notice; those that cannot are ended (B3.5).
   func restartStreams() {
+    guard isAttached else { return }
     for stream in streams {
       guard let stream, stream.isSuspended else { continue }
       stream.isSuspended = false
-      stream.pipe.start()
+      restart(stream)
     }
   }
 
-  /// Streams of endpoints that are not what they were.
+  private func restart(_ stream: Stream) {
+    let old = stream.pipe.parameters
+    guard canReceive(old) else {
+      forgetStreams(1 << UInt32(old.endpoint.slot))
+      return session.value.sendEnded(old.endpoint, old.type, streamID: old.streamID)
+    }
+    let now = old.type == .interrupt ? interruptParameters(old.endpoint) : old
+    if now == old { return stream.pipe.start() }
+    forgetStreams(1 << UInt32(old.endpoint.slot))
+    self.stream(now)?.pipe.start()
+  }
+
+  /// Streams of endpoints that are not what they were. Nothing is posted there.
   func forgetStreams(_ slots: UInt32) {
     for slot in 0..<EndpointTable.count where slots & 1 << UInt32(slot) != 0 {
       guard let stream = streams[slot] else { continue }
@@ -135,9 +160,14 @@ extension AttachedDevice {
     for stream in streams { stream?.pipe.resume() }
   }
 
-  private func stream(_ parameters: PipeParameters) -> Stream {
+  /// The endpoint's stream, a new one when the old one was for other transfers; nil while those are still coming back.
+  private func stream(_ parameters: PipeParameters) -> Stream? {
     let slot = parameters.endpoint.slot
-    if let stream = streams[slot], stream.pipe.parameters == parameters { return stream }
+    if let stream = streams[slot] {
+      // B4.1: who receives already goes on as it does.
+      if stream.pipe.parameters == parameters || stream.pipe.isStarted { return stream }
+      guard stream.pipe.state == .idle else { return nil }
+    }
     let pipe = InterruptPipe(parameters, device: device, owner: self)
     let retry = Timer(session.value.loop) { [pipe = Unowned(pipe)] in pipe.value.delayPassed() }
     let stream = Stream(pipe, retry: retry)
@@ -181,10 +211,10 @@ extension AttachedDevice {
   func streamEnded(_ pipe: InterruptPipe, _ reason: PipeEnd) {
     let parameters = pipe.parameters
     guard let stream = streams[parameters.endpoint.slot], stream.pipe === pipe else { return }
-    stream.retry.stop()
     switch reason {
     case .stopped: answerStop(stream)
-    case .gone, .finished: break
+    case .gone: session.value.deviceLost(self)
+    case .finished: break
     case .stalled, .failed:
       let session = session.value
       session.log.warning("\(session.name): \(device.label): receiving on \(parameters.endpoint.description) ended: \(reason.description)")
