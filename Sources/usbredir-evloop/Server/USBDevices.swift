@@ -5,17 +5,11 @@ import CPosix
 /// All exports' view of the USB system. Loop thread only.
 final class USBDevices: USBSystemObserver {
   private let system: USBSystem
-  private let loop: EventLoop
-  private let calls: BlockingCalls
-  private let log: Log
   private var sources: [USBDeviceSource] = []
   /// Bus and address of each device that an export has open.
   private var taken: Set<UInt16> = []
 
   init(_ loop: EventLoop, calls: BlockingCalls, log: Log) throws(USBError) {
-    self.loop = loop
-    self.calls = calls
-    self.log = log
     system = try USBSystem(loop: loop, log: log, calls: calls)
     system.observer = self
   }
@@ -45,7 +39,7 @@ final class USBDevices: USBSystemObserver {
     var key: UInt16?
     if case .info(let info) = target { key = info.key }
     if let key { taken.insert(key) }
-    USBDevice.open(target, loop: loop, calls: calls, log: log) { [self] result in
+    USBDevice.open(target, in: system) { [self] result in
       switch result {
       case .success(let device):
         device.onClosed = { [self] in release(key) }

@@ -1,0 +1,54 @@
+// Reading sysfs(5) and /proc: small text files, directories and links. Whatever cannot be read is not there.
+import CPosix
+
+enum Sysfs {
+  /// Where every USB device and interface has a link.
+  static let devices = "/sys/bus/usb/devices/"
+
+  /// The file's text without the newline at its end; nil when it cannot be read.
+  static func text(_ path: String) -> String? {
+    let descriptor = unsafe posixOpen(path, Int32(O_RDONLY | O_CLOEXEC), 0)
+    guard descriptor >= 0 else { return nil }
+    defer { close(descriptor) }
+    return unsafe withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 1024) { buffer in
+      var count = unsafe read(descriptor, buffer.baseAddress, buffer.count)
+      guard count >= 0 else { return nil }
+      if count > 0, unsafe buffer[count - 1] == 0x0a { count -= 1 }
+      return unsafe String(decoding: buffer[..<count], as: UTF8.self)
+    }
+  }
+
+  /// The file's number, decimal unless `radix` says otherwise.
+  static func number(_ path: String, radix: Int = 10) -> UInt8? {
+    text(path).flatMap { UInt8($0, radix: radix) }
+  }
+
+  /// The names in a directory, sorted, without those that begin with a dot.
+  static func names(in path: String) -> [String] {
+    guard let directory = unsafe opendir(path) else { return [] }
+    defer { unsafe closedir(directory) }
+    var names: [String] = []
+    while let entry = unsafe readdir(directory) {
+      let name = unsafe withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
+        unsafe String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+      }
+      if !name.hasPrefix(".") { names.append(name) }
+    }
+    return names.sorted()
+  }
+
+  /// Where a symbolic link points to; nil when there is none.
+  static func link(_ path: String) -> String? {
+    unsafe withUnsafeTemporaryAllocation(of: CChar.self, capacity: Int(PATH_MAX)) { buffer in
+      guard let start = buffer.baseAddress else { return nil }
+      let count = unsafe readlink(path, start, buffer.count)
+      guard count >= 0 else { return nil }
+      return unsafe String(decoding: UnsafeRawBufferPointer(buffer)[..<count], as: UTF8.self)
+    }
+  }
+
+  /// The last component of what a symbolic link points to.
+  static func linkName(_ path: String) -> String? {
+    link(path).flatMap { $0.split(separator: "/").last.map { String($0) } }
+  }
+}

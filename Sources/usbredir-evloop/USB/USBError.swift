@@ -1,0 +1,95 @@
+// What libusb or the kernel refused, in one line a reader can act on.
+import CLibUSB
+import CPosix
+
+/// Why a USB device, or USB as a whole, cannot be used.
+struct USBError: Error, CustomStringConvertible {
+  enum Kind: Equatable {
+    /// The node may not be opened. Just after an arrival this may be udev still applying its rules: try again.
+    case permission
+    /// Another program or driver has the device.
+    case busy
+    /// It was unplugged.
+    case gone
+    case other
+  }
+
+  let kind: Kind
+  let description: String
+
+  /// True when trying again in a moment makes sense.
+  var mayPass: Bool { kind == .permission || kind == .busy }
+
+  init(_ kind: Kind, _ description: String) {
+    self.kind = kind
+    self.description = description
+  }
+
+  /// - Parameters:
+  ///   - code: a `LIBUSB_ERROR_*`.
+  ///   - operation: what failed, and on what.
+  init(code: Int32, _ operation: String) {
+    switch code {
+    case LIBUSB_ERROR_ACCESS.rawValue: kind = .permission
+    case LIBUSB_ERROR_BUSY.rawValue: kind = .busy
+    case LIBUSB_ERROR_NO_DEVICE.rawValue: kind = .gone
+    default: kind = .other
+    }
+    description = unsafe operation + ": " + String(cString: libusb_error_name(code))
+  }
+}
+
+/// The errors of open(2) on a node.
+extension USBError {
+  /// - Parameter name: the node and the device on it: `/dev/bus/usb/001/004 (046d:c31c)`.
+  static func opening(_ name: String, _ path: String, vendor: UInt16, product: UInt16, code: Int32) -> USBError {
+    switch code {
+    case EACCES, EPERM:
+      let advice = permissionAdvice(path, vendor: vendor, product: product)
+      return USBError(.permission, "cannot open " + name + ": permission denied" + advice)
+    case ENOENT, ENODEV, ENXIO:
+      return USBError(.gone, "cannot open " + name + ": it was unplugged")
+    default:
+      return USBError(.other, "cannot open " + name + ": " + (unsafe String(cString: posixErrorText(code))))
+    }
+  }
+
+  /// Whose the node is, and the udev rule that lets a group use it.
+  private static func permissionAdvice(_ path: String, vendor: UInt16, product: UInt16) -> String {
+    var status = stat()
+    guard unsafe stat(path, &status) == 0 else { return "" }
+    let mode = String(status.st_mode & 0o7777, radix: 8)
+    return "; it is owned by " + userName(status.st_uid) + ":" + groupName(status.st_gid) + ", mode 0" + mode
+      + "; to allow group plugdev, add to /etc/udev/rules.d/70-usbredir.rules: SUBSYSTEM==\"usb\", "
+      + "ATTR{idVendor}==\"" + hex4(vendor) + "\", ATTR{idProduct}==\"" + hex4(product)
+      + "\", GROUP=\"plugdev\", MODE=\"0660\""
+  }
+
+  private static func userName(_ id: uid_t) -> String {
+    var entry = unsafe passwd()
+    var found: UnsafeMutablePointer<passwd>?
+    return unsafe withUnsafeTemporaryAllocation(of: CChar.self, capacity: 4096) { buffer in
+      guard let start = buffer.baseAddress, unsafe getpwuid_r(id, &entry, start, buffer.count, &found) == 0,
+        let name = unsafe found?.pointee.pw_name
+      else { return String(id) }
+      return unsafe String(cString: name)
+    }
+  }
+
+  private static func groupName(_ id: gid_t) -> String {
+    var entry = unsafe group()
+    var found: UnsafeMutablePointer<group>?
+    return unsafe withUnsafeTemporaryAllocation(of: CChar.self, capacity: 4096) { buffer in
+      guard let start = buffer.baseAddress, unsafe getgrgid_r(id, &entry, start, buffer.count, &found) == 0,
+        let name = unsafe found?.pointee.gr_name
+      else { return String(id) }
+      return unsafe String(cString: name)
+    }
+  }
+}
+
+/// Four hexadecimal digits, as vendor and product ids are written.
+func hex4(_ value: UInt16) -> String {
+  let digits = String(value, radix: 16)
+  return String(repeating: "0", count: 4 - digits.utf8.count) + digits
+}
