@@ -85,6 +85,9 @@ ssize_t posixSend(int descriptor, const struct iovec *pieces, int count);
 /// pthread_setname_np(3) for the calling thread, at most 15 bytes.
 void posixNameThread(const char *name);
 
+/// Ignores SIGPIPE for the whole process: a reader that went away is an error of write(2), not our end.
+static inline void posixIgnoreBrokenPipes(void) { signal(SIGPIPE, SIG_IGN); }
+
 /// strerror_r(3), the GNU one: never fails, text valid until the next call on this thread.
 const char *posixErrorText(int error);
 

@@ -119,6 +119,7 @@ final class Server: ExportOwner {
   // MARK: the end
 
   private func watchSignals() throws(SystemError) {
+    posixIgnoreBrokenPipes()
     for number in [SIGINT, SIGTERM, SIGHUP] {
       signals.append(try SignalEvent(loop, signal: number) { [server = Unowned(self)] in server.value.signalled() })
     }
