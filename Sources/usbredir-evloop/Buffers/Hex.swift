@@ -2,8 +2,8 @@
 
 enum Hex {
   /// At least `digits` digits, without a prefix.
-  static func text(_ value: UInt32, digits: Int) -> String {
-    let text = String(value, radix: 16)
+  static func text(_ value: UInt32, digits: Int, uppercase: Bool = false) -> String {
+    let text = String(value, radix: 16, uppercase: uppercase)
     return String(repeating: "0", count: max(0, digits - text.utf8.count)) + text
   }
 

@@ -2,19 +2,19 @@
 // both, so that what the guest reads and what we announce cannot differ. USB 2.0, 9.6.
 
 /// An alternate setting and its class-specific descriptors, which stand behind its interface descriptor.
-struct SettingDescription: Equatable {
+struct SettingDescription {
   var setting: AlternateSetting
   var classDescriptors: [UInt8] = []
 }
 
 /// An interface with its alternate settings, the first of them number 0.
-struct InterfaceDescription: Equatable {
+struct InterfaceDescription {
   var number: UInt8
   var settings: [SettingDescription]
 }
 
 /// One configuration.
-struct ConfigurationDescription: Equatable {
+struct ConfigurationDescription {
   /// bConfigurationValue, 1 or more.
   var value: UInt8
   /// bmAttributes without its reserved bit 7.
@@ -28,7 +28,7 @@ struct ConfigurationDescription: Equatable {
 }
 
 /// A whole device.
-struct DeviceDescription: Equatable {
+struct DeviceDescription {
   var speed = Speed.full
   /// bcdUSB.
   var usbVersion: UInt16 = 0x0110
@@ -51,8 +51,8 @@ struct DeviceDescription: Equatable {
     configurations.first { $0.value == value }
   }
 
-  /// The model with configuration `value` in force and every interface at setting 0; unconfigured when there is
-  /// no such configuration.
+  /// The model with configuration `value` in force and every interface at setting 0; unconfigured when
+  /// there is no such configuration.
   func model(configuration value: UInt8) -> DeviceModel {
     let chosen = configuration(value)
     return DeviceModel(
@@ -100,8 +100,8 @@ extension DeviceDescription {
     }
   }
 
-  /// The configuration descriptor at `index` (not bConfigurationValue) with all that belongs to it: interfaces,
-  /// class-specific descriptors, endpoints. nil when there is none. USB 2.0, table 9-10.
+  /// The configuration descriptor at `index` (not bConfigurationValue) with all that belongs to it:
+  /// interfaces, class-specific descriptors, endpoints. nil when there is none. USB 2.0, table 9-10.
   func configurationDescriptor(index: Int) -> [UInt8]? {
     guard index < configurations.count else { return nil }
     let configuration = configurations[index]
@@ -138,9 +138,9 @@ extension DeviceDescription {
 
   /// bLength has one byte, so 126 UTF-16 units at most.
   private func encode(_ text: String) -> [UInt8] {
-    let units = text.utf16.prefix(126)
-    var bytes: [UInt8] = [UInt8(2 + 2 * units.count), DescriptorType.string]
-    for unit in units { bytes.append(littleEndian: unit) }
+    var bytes: [UInt8] = [2, DescriptorType.string]
+    for unit in text.utf16 where bytes.count < 2 + 2 * 126 { bytes.append(littleEndian: unit) }
+    bytes[0] = UInt8(bytes.count)
     return bytes
   }
 }

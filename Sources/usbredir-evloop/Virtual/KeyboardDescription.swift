@@ -35,8 +35,9 @@ struct KeyboardLEDs: OptionSet, CustomStringConvertible {
 }
 
 extension DeviceDescription {
-  /// bInterval of 4 ms: 125 characters a second are quicker than anybody types, and still slow enough for a guest
-  /// that is emulated and for the few keys that firmware remembers. pid.codes gives out 1209:0001 for trying things.
+  /// bInterval of 4 ms: 125 characters a second are quicker than anybody types, and still slow enough for a
+  /// guest that is emulated and for the few keys that firmware remembers. 1209:0001 is what pid.codes keeps
+  /// for tests (https://pid.codes/1209/0001).
   static let keyboard = DeviceDescription(
     vendor: 0x1209, product: 0x0001, maxPacketSize0: 8,
     manufacturerName: "usbredir-evloop", productName: "Virtual Keyboard", serialNumber: "1",
@@ -55,8 +56,8 @@ extension DeviceDescription {
     number: 0, classCode: 3, subclass: 1, protocol: 1,
     endpoints: [UInt8(0x81), 0x01].map {
       EndpointModel(
-        address: EndpointAddress(rawValue: $0), type: .interrupt, rawMaxPacketSize: UInt16(KeyboardReports.size),
-        interval: 4)
+        address: EndpointAddress(rawValue: $0), type: .interrupt,
+        rawMaxPacketSize: UInt16(KeyboardReports.size), interval: 4)
     })
 
   /// HID 1.11, 6.2.1; country code 33 is the US.
@@ -64,7 +65,8 @@ extension DeviceDescription {
     9, 0x21, 0x11, 0x01, 33, 1, 0x22, UInt8(reportDescriptor.count), 0,
   ]
 
-  /// One byte of modifiers, one reserved, six keys in; five LEDs and three bits of padding out. HID 1.11, 6.2.2.
+  /// One byte of modifiers, one reserved, six keys in; five LEDs and three bits of padding out.
+  /// HID 1.11, 6.2.2.
   static let reportDescriptor: [UInt8] = [
     0x05, 0x01,  // Usage Page (Generic Desktop)
     0x09, 0x06,  // Usage (Keyboard)

@@ -1,10 +1,10 @@
-// Keys that were typed and wait for the guest to poll the keyboard: a report for key down, a report for key up.
+// Keys that were typed and wait for the guest to poll the keyboard: a report for key down, one for key up.
 
 /// A bounded queue of boot reports. HID 1.11, appendix B.1.
 struct KeyboardReports {
   /// Bytes of one report: modifiers, a reserved byte, up to six keys.
   static let size = 8
-  /// Reports that may wait: 32 keys are ahead of the guest, and what comes behind them waits where it comes from.
+  /// Reports that may wait: 32 keys are ahead of the guest, what comes behind them waits where it comes from.
   static let capacity = 64
 
   private var ring = [KeyStroke](repeating: .released, count: KeyboardReports.capacity)

@@ -1,5 +1,5 @@
-// The language of a scripted device, one command a line. Numbers of endpoints, requests and data are hexadecimal,
-// times and counts decimal; `#` begins a comment; spaces within data are allowed.
+// The language of a scripted device, one command a line. Endpoints, requests and data are in hexadecimal,
+// times in decimal; `#` begins a comment; spaces within data are allowed.
 //
 //     report EP HEX…             the next IN transfer on EP brings these bytes; they queue up, none is lost
 //     stall EP                   the next transfer on EP stalls, and EP stays halted until that is cleared
@@ -8,10 +8,11 @@
 //     hold EP | calls            transfers on EP (00: control), or device calls, wait …
 //     release EP | calls         … until now
 //     answer TYPE REQUEST VALUE INDEX ANSWER
-//                                from now on the control request gets this answer: HEX… (nothing: an empty data
-//                                stage), stall, or ERROR; VALUE and INDEX may be *. The last matching one counts
-//     fail CALL [RESULT]         the next CALL (set-configuration, set-alternate-setting, clear-halt, reset, cancel,
-//                                alloc-streams, free-streams) ends with failed (default), stalled, changed or gone
+//                                from now on the control request gets this answer: HEX… (may be empty),
+//                                stall, or ERROR; VALUE and INDEX may be *. The latest that matches counts
+//     fail CALL [RESULT]         the next CALL (set-configuration, set-alternate-setting, clear-halt, reset,
+//                                cancel, alloc-streams, free-streams) ends with failed (default), stalled,
+//                                changed or gone
 //     unplug, plug               takes the device away and brings it back
 //     delay MS                   the commands behind it wait so long
 //     wait EP                    … or until the guest has posted a transfer on EP
@@ -101,14 +102,17 @@ enum ScriptCommand: Equatable {
   static func parse(script: String) throws(ScriptError) -> [ScriptCommand] {
     var commands: [ScriptCommand] = []
     var number = 0
-    for line in script.split(omittingEmptySubsequences: false, whereSeparator: { $0.isNewline }) {
+    let isLineEnd = { (character: Character) in character == "\n" || character == "\r\n" }
+    for line in script.split(omittingEmptySubsequences: false, whereSeparator: isLineEnd) {
       number += 1
       if let command = try parse(line, number: number) { commands.append(command) }
     }
     return commands
   }
 
-  private static func parse(_ name: Substring, _ words: inout ScriptWords) throws(ScriptError) -> ScriptCommand {
+  private static func parse(
+    _ name: Substring, _ words: inout ScriptWords
+  ) throws(ScriptError) -> ScriptCommand {
     switch name {
     case "report": return .report(try words.endpoint(), try words.data())
     case "stall": return .error(try words.endpoint(), .stalled)

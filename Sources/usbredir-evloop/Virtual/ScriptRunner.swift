@@ -5,7 +5,7 @@ import CPosix
 final class ScriptRunner: TextInputOwner {
   /// Answers that may wait on an endpoint before commands from the input wait, too.
   private static let maxPending = 64
-  /// Characters of one line.
+  /// Bytes of one line.
   private static let maxLine = 8192
 
   unowned(unsafe) private let device: ScriptedDevice
@@ -88,7 +88,7 @@ final class ScriptRunner: TextInputOwner {
 
   func take(_ character: Unicode.Scalar, from stream: TextStream) -> Bool {
     guard character == "\n" else {
-      if stream.line.unicodeScalars.count < ScriptRunner.maxLine { stream.line.unicodeScalars.append(character) }
+      if stream.line.utf8.count < ScriptRunner.maxLine { stream.line.unicodeScalars.append(character) }
       return true
     }
     // A line waits complete, before its end is taken, while those before it have not run.
@@ -141,7 +141,9 @@ extension ScriptRunner {
     var text: [UInt8] = []
     var piece = [UInt8](repeating: 0, count: 4096)
     while text.count <= maxFile {
-      let count = unsafe piece.withUnsafeMutableBytes { unsafe CPosix.read(descriptor, $0.baseAddress, $0.count) }
+      let count = unsafe piece.withUnsafeMutableBytes {
+        unsafe CPosix.read(descriptor, $0.baseAddress, $0.count)
+      }
       guard count >= 0 else { throw SystemError(code: posixErrno(), "read script \(path)") }
       guard count > 0 else { return String(decoding: text, as: UTF8.self) }
       text += piece[..<count]

@@ -1,8 +1,9 @@
-// A device that does what it is told: answers, stalls, errors, delays, unplugging. For the tests of whatever uses a
-// `Device`, through its methods, and for trying guests, through a script (`ScriptCommand`, `ScriptRunner`).
+// A device that does what it is told: answers, stalls, errors, delays, unplugging. For the tests of whatever
+// uses a `Device`, through its methods, and for trying guests, through a script (`ScriptCommand`,
+// `ScriptRunner`).
 
-/// A scripted device. What nobody told it to answer it answers like this: IN endpoints have nothing, OUT endpoints
-/// take everything, standard requests work, calls succeed, all in the next turn. Loop thread only.
+/// A scripted device. What nobody told it to answer it answers like this: IN endpoints have nothing, OUT
+/// endpoints take everything, standard requests work, calls succeed, all in the next turn. Loop thread only.
 final class ScriptedDevice: VirtualDevice {
   private enum Planned {
     case data([UInt8])
@@ -10,10 +11,10 @@ final class ScriptedDevice: VirtualDevice {
     case cancelled([UInt8])
   }
 
-  /// What was asked of the device, in the words of a script: `submit 81 8` (IN: length), `submit 01 02ff` (OUT: data),
-  /// `control 80 06 0100 0000 0012`, `control 21 09 0200 0000 0001 05`, `cancel 81`, `perform set-configuration 2`,
-  /// `perform set-alternate-setting 0 1`, `perform clear-halt 81`, `perform reset`, `perform cancel 01 81`,
-  /// `perform alloc-streams 4 82`, `perform free-streams 82`, `close`.
+  /// What was asked of the device, in the words of a script: `submit 81 8` (IN: length), `submit 01 02ff`
+  /// (OUT: data), `control 80 06 0100 0000 0012`, `control 21 09 0200 0000 0001 05`, `cancel 81`, `perform
+  /// set-configuration 2`, `perform set-alternate-setting 0 1`, `perform clear-halt 81`, `perform reset`,
+  /// `perform cancel 01 81`, `perform alloc-streams 4 82`, `perform free-streams 82`, `close`.
   var record: [String] = []
   /// Calls end with `failed` instead of granting bulk streams, unless this is set.
   var hasStreams = false
@@ -211,9 +212,9 @@ final class ScriptedDevice: VirtualDevice {
     let data = transfer.withData { $0.isEmpty ? "" : " " + Hex.text($0) }
     guard transfer.type != .control else {
       let setup = transfer.setup
-      let bytes = "\(Hex.text(UInt32(setup.requestType), digits: 2)) \(Hex.text(UInt32(setup.request), digits: 2))"
+      let bytes = [setup.requestType, setup.request].map { Hex.text(UInt32($0), digits: 2) }
       let fields = [setup.value, setup.index, setup.length].map { Hex.text(UInt32($0), digits: 4) }
-      return "control \(bytes) \(fields.joined(separator: " "))" + (setup.isIn ? "" : data)
+      return "control " + (bytes + fields).joined(separator: " ") + (setup.isIn ? "" : data)
     }
     return "submit " + name(transfer.endpoint) + (transfer.endpoint.isIn ? " \(transfer.length)" : data)
   }
@@ -240,9 +241,10 @@ final class ScriptedDevice: VirtualDevice {
 }
 
 extension DeviceDescription {
-  /// What a scripted device is unless told otherwise: full speed, two configurations. In the first, interface 0 has
-  /// interrupt endpoints 81 and 01 (8 bytes; 64 in alternate setting 1), and interface 1 has bulk endpoints 82 and 02
-  /// and, in setting 1, isochronous 83 and 03 as well. The second has interrupt endpoint 81 alone.
+  /// What a scripted device is unless told otherwise: full speed, two configurations. In the first, interface
+  /// 0 has interrupt endpoints 81 and 01 (8 bytes; 64 in alternate setting 1), and interface 1 has bulk
+  /// endpoints 82 and 02 and, in setting 1, isochronous 83 and 03 as well. The second has interrupt endpoint
+  /// 81 alone.
   static let scripted = DeviceDescription(
     usbVersion: 0x0200, vendor: 0x1209, product: 0x0002, maxPacketSize0: 64,
     manufacturerName: "usbredir-evloop", productName: "Scripted Device", serialNumber: "1",
@@ -268,7 +270,9 @@ extension DeviceDescription {
         number: number, classCode: 0xff, subclass: 0, protocol: 0, endpoints: endpoints))
   }
 
-  private static func pair(_ number: UInt8, _ type: TransferType, size: UInt16, interval: UInt8) -> [EndpointModel] {
+  private static func pair(
+    _ number: UInt8, _ type: TransferType, size: UInt16, interval: UInt8
+  ) -> [EndpointModel] {
     [0x80 | number, number].map {
       EndpointModel(
         address: EndpointAddress(rawValue: $0), type: type, rawMaxPacketSize: size, interval: interval)

@@ -1,5 +1,5 @@
-// The standard requests of USB 2.0, 9.4, answered from the description of a virtual device. What the device does
-// not know stalls, as 9.2.7 asks for.
+// The standard requests of USB 2.0, 9.4, answered from the description of a virtual device. What the device
+// does not know stalls, as 9.2.7 asks for.
 
 extension VirtualDevice {
   /// Answers a control transfer if it is a standard request that the device knows, else stalls it.
@@ -31,8 +31,8 @@ extension VirtualDevice {
     }
   }
 
-  /// Virtual devices work at one speed and have no capabilities to tell, so neither the device qualifier nor the
-  /// other speed's configuration nor a BOS exists. USB 2.0, 9.6.2.
+  /// Virtual devices work at one speed and have no capabilities to tell, so neither the device qualifier nor
+  /// the other speed's configuration nor a BOS exists. USB 2.0, 9.6.2.
   private func descriptor(_ value: UInt16) -> [UInt8]? {
     let index = UInt8(value & 0xff)
     switch UInt8(value >> 8) {

@@ -1,10 +1,12 @@
-// Where a virtual device's text comes from while the server runs: standard input, a FIFO, a file, or a unix socket
-// with any number of writers. It is read no faster than it is used, so that the writer blocks and nothing is lost.
+// Where a virtual device's text comes from while the server runs: standard input, a FIFO, a file, or a unix
+// socket with several writers. It is read no faster than it is used, so the writer blocks and nothing is
+// lost.
 import CPosix
 
 /// Uses text. Loop thread only.
 protocol TextInputOwner: AnyObject {
-  /// Takes one character; false when there is no room: it is offered again on `resume`. Line ends are one `\n`.
+  /// Takes one character; false when there is no room: it is offered again on `resume`. A line end is one
+  /// `\n`.
   func take(_ character: Unicode.Scalar, from stream: TextStream) -> Bool
   /// The stream ends behind the last character taken from it.
   func ended(_ stream: TextStream)
@@ -39,8 +41,8 @@ final class TextInput: ListenerOwner {
     add(try TextStream(loop, descriptor: try TextInput.open(source), isOwned: true, name: source))
   }
 
-  /// Read and write: a FIFO that has a writer at all times does not end when the last other one closes it. fifo(7).
-  /// What cannot be written to is opened for reading.
+  /// A FIFO is opened for writing, too: while we are a writer it does not end when the last other one closes
+  /// it (fifo(7)).
   private static func open(_ path: String) throws(SystemError) -> Int32 {
     var status = stat()
     let isFIFO = unsafe stat(path, &status) == 0 && status.st_mode & mode_t(S_IFMT) == mode_t(S_IFIFO)
@@ -77,10 +79,12 @@ final class TextInput: ListenerOwner {
   func accepted(_ listener: Listener, _ descriptor: Int32, from peer: String) {
     guard streams.count < TextInput.maxWriters else {
       close(descriptor)
-      return log.warning("\(listener.boundAddress.description): a writer is turned away, \(streams.count) are here")
+      let address = listener.boundAddress.description
+      return log.warning("\(address): a writer is turned away, there are \(streams.count) already")
     }
     do throws(SystemError) {
-      add(try TextStream(loop, descriptor: descriptor, isOwned: true, name: listener.boundAddress.description))
+      let name = listener.boundAddress.description
+      add(try TextStream(loop, descriptor: descriptor, isOwned: true, name: name))
     } catch {
       log.warning(error.description)
     }

@@ -62,8 +62,8 @@ final class TextStream {
     use()
   }
 
-  /// One read per turn: a blocking descriptor (standard input belongs to others, too) has something, but it is not
-  /// known how much.
+  /// One read per turn: standard input belongs to others, too, and is left blocking. It has something now,
+  /// but a second read might wait.
   private func readable() {
     guard waiting == nil, !hasEnded else { return }
     let count = unsafe piece.withUnsafeMutableBytes { unsafe read(descriptor, $0.baseAddress, $0.count) }

@@ -1,13 +1,13 @@
 // A device that lives in the process: the life, the queues and the calls of one. What it *is* stands in its
-// description, what it *does* in a subclass. It answers from one piece of work in the loop's turn, never from within
-// `submit`, `cancel`, `perform` or `close`.
+// description, what it *does* in a subclass. It answers from one piece of work in the loop's turn, never from
+// within `submit`, `cancel`, `perform` or `close`.
 //
 //     present ──unplug──▶ leaving ──owner told──▶ gone ──close──▶ present, if it was plugged in meanwhile
 //        ▲                                                 └────▶ gone until `plug`; then `onPlug`
 //        └── it stays so over any number of users: owner set … close
 
-/// Base of the virtual devices. There is nothing to open: who sets `owner` uses it, and after `close` the next one
-/// may. Loop thread only.
+/// Base of the virtual devices. There is nothing to open: who sets `owner` uses it, and after `close` the
+/// next one may. Loop thread only.
 class VirtualDevice: Device {
   private enum Presence {
     case present
@@ -18,7 +18,8 @@ class VirtualDevice: Device {
 
   final let description: DeviceDescription
   final private(set) var model: DeviceModel
-  /// Called from the loop when the device is there again after an `unplug` and nobody uses the old one any more.
+  /// Called from the loop when the device is there again after an `unplug` and nobody uses the old one any
+  /// more.
   final var onPlug: (() -> Void)?
   /// Whether a new user would find the device.
   final private(set) var isPlugged = true
@@ -279,8 +280,8 @@ extension VirtualDevice {
     owner?.deviceFinished(call, result)
   }
 
-  /// Completes what can be completed, oldest first. What is submitted again meanwhile waits for the next turn, so a
-  /// device that always has data does not hold the loop.
+  /// Completes what can be completed, oldest first. What is submitted again meanwhile waits for the next
+  /// turn, so a device that always has data does not hold the loop.
   private func serve(_ endpoint: VirtualEndpoint) {
     if presence == .present { polled(endpoint.address) }
     var left = endpoint.count

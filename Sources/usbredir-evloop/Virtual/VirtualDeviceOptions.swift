@@ -5,8 +5,8 @@
 struct KeyboardOptions: Equatable {
   /// `text=`: typed once, when the guest first polls the keyboard. Checked before anything is served.
   var text: String?
-  /// `input=`: where more text comes from while the server runs: `-` (standard input), `unix:PATH` (a socket to
-  /// listen on), or the path of a FIFO or file.
+  /// `input=`: where more text comes from while the server runs: `-` (standard input), `unix:PATH` (a socket
+  /// to listen on), or the path of a FIFO or file.
   var input: String?
   /// `delay=`: milliseconds from the guest's first poll to the first key.
   var delay: UInt32 = 0

@@ -71,8 +71,8 @@ final class VirtualEndpoint {
 
 /// How a virtual device fills in its answers.
 extension Transfer {
-  /// Answers an IN transfer with these bytes. A control transfer takes what fits (wLength); on any other more than
-  /// fits is babble.
+  /// Answers an IN transfer with these bytes. A control transfer takes what fits (wLength); on any other more
+  /// than fits is babble.
   final func give(_ bytes: Span<UInt8>) -> TransferStatus {
     actualLength = min(bytes.count, length)
     if actualLength > 0 { buffer?.copy(bytes.extracting(0..<actualLength)) }

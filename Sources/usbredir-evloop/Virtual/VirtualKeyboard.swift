@@ -1,8 +1,8 @@
-// A USB keyboard that lives in the process and types text. HID 1.11 with the boot protocol (appendix B), so that
-// firmware understands it too.
+// A USB keyboard that lives in the process and types text. HID 1.11 with the boot protocol (appendix B), so
+// that firmware understands it too.
 //
-// What is typed waits in `KeyboardReports` until the guest polls; while that queue is full the input is not read. A
-// guest that leaves takes what it has got, the rest is typed to the next one.
+// What is typed waits in `KeyboardReports` until the guest polls; while that queue is full the input is not
+// read. A guest that leaves takes what it has got, the rest is typed to the next one.
 
 /// A boot keyboard. Loop thread only.
 final class VirtualKeyboard: VirtualDevice, TextInputOwner {
@@ -67,7 +67,8 @@ final class VirtualKeyboard: VirtualDevice, TextInputOwner {
 
   func ended(_ stream: TextStream) {}
 
-  /// Queues a key; false when there is no room for it. A character without a key is passed over with a warning.
+  /// Queues a key; false when there is no room for it. A character without a key is passed over with a
+  /// warning.
   private func type(_ character: Unicode.Scalar) -> Bool {
     guard !reports.isFull else { return false }
     do throws(KeyboardTextError) {
@@ -145,8 +146,9 @@ final class VirtualKeyboard: VirtualDevice, TextInputOwner {
     let setup = transfer.setup
     guard setup.index == 0, model.configuration != 0 else { return super.answerControl(transfer) }
     switch (setup.requestType, setup.request) {
-    case (0x81, 6) where setup.value == HID.hidDescriptor: return transfer.give(DeviceDescription.hidDescriptor)
-    case (0x81, 6) where setup.value == HID.reportDescriptor:
+    case (0x81, StandardRequest.getDescriptor) where setup.value == HID.hidDescriptor:
+      return transfer.give(DeviceDescription.hidDescriptor)
+    case (0x81, StandardRequest.getDescriptor) where setup.value == HID.reportDescriptor:
       return transfer.give(DeviceDescription.reportDescriptor)
     case (0xa1, HID.getReport) where setup.value == HID.inputReport: return giveReport(transfer)
     case (0xa1, HID.getReport) where setup.value == HID.outputReport: return transfer.give([leds.rawValue])

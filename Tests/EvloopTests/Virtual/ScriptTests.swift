@@ -171,7 +171,9 @@ struct ScriptRunnerTests {
     let path = scratch.file("report 81 01\nreport 81 0g\n")
     let error = #expect(throws: VirtualDeviceError.self) { _ = try user(ScriptedOptions(script: path)) }
     #expect(error?.description == "script \(path), line 2: '0g' is no data in hexadecimal")
-    let missing = #expect(throws: VirtualDeviceError.self) { _ = try user(ScriptedOptions(script: "/none/here")) }
+    let missing = #expect(throws: VirtualDeviceError.self) {
+      _ = try user(ScriptedOptions(script: "/none/here"))
+    }
     #expect(missing?.description == "open script /none/here: No such file or directory")
   }
 

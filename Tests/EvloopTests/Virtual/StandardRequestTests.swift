@@ -39,6 +39,16 @@ struct KeyboardDescriptorTests {
     #expect(description.stringDescriptor(2)?.first == 254)
   }
 
+  @Test(arguments: [DeviceDescription.keyboard, .scripted])
+  func theParserReadsTheSameModel(_ description: DeviceDescription) throws {
+    for (index, configuration) in description.configurations.enumerated() {
+      let bytes = try #require(description.configurationDescriptor(index: index))
+      let model = DescriptorParser.model(
+        deviceDescriptor: description.deviceDescriptor().span, configuration: bytes.span, speed: .full)
+      #expect(model == description.model(configuration: configuration.value))
+    }
+  }
+
   @Test func model() {
     let model = DeviceDescription.keyboard.model(configuration: 1)
     #expect(model.vendor == 0x1209 && model.product == 1 && model.speed == .full)
