@@ -17,6 +17,11 @@ func jsonString(_ text: String) -> String {
   return json + "\""
 }
 
+/// An object of members whose values are JSON already, in their order.
+func jsonObject(_ members: [(String, String)]) -> String {
+  "{" + members.map { jsonString($0.0) + ": " + $0.1 }.joined(separator: ", ") + "}"
+}
+
 /// `text` with a `?` for each control character: what may go to a terminal.
 func printable(_ text: String) -> String {
   var clean = ""

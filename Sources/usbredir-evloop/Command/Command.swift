@@ -57,7 +57,8 @@ enum Command {
   private static func runProbe(_ words: [String]) throws(OptionsError) -> Int32 {
     let arguments = try Arguments(words, probeOptions)
     if arguments.has("help") { return printText(probeHelp) }
-    return startProbe(try parseProbe(arguments))
+    let output = ProbeOutput(print: { printText($0) == 0 }, complain: { printError($0) })
+    return Probe.run(try parseProbe(arguments), output: output)
   }
 
   private static func runList(_ words: [String]) throws(OptionsError) -> Int32 {
@@ -88,10 +89,5 @@ enum Command {
       printError(error.description + "; try '" + name + " --help'", from: name)
       return 1
     }
-  }
-
-  private static func startProbe(_ options: ProbeOptions) -> Int32 {
-    printError("no probe in this build for " + options.address.description)
-    return 1
   }
 }

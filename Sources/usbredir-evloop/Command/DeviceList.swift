@@ -65,7 +65,7 @@ private func jsonObject(_ row: DeviceRow) -> String {
     ("speed", orNull(row.speed.name)), ("class", jsonStrings(classNames(row))),
     ("serial", orNull(row.serial)), ("product", orNull(row.name)), ("held_by", jsonStrings(row.holders)),
   ]
-  return "{" + members.map { jsonString($0.0) + ": " + $0.1 }.joined(separator: ", ") + "}"
+  return jsonObject(members)
 }
 
 private func orNull(_ text: String?) -> String {

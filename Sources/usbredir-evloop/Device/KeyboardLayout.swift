@@ -52,6 +52,21 @@ enum KeyboardLayout {
     throw KeyboardTextError(character: character)
   }
 
+  /// What the key types, the other way round: nil for a key that types nothing, Escape and Backspace among them, and
+  /// with any modifier but shift.
+  static func character(of key: KeyStroke) -> Unicode.Scalar? {
+    let rightShift = KeyStroke.leftShift << 4
+    guard key.modifiers & ~(KeyStroke.leftShift | rightShift) == 0 else { return nil }
+    let isShifted = key.modifiers != 0
+    switch key.usage {
+    case 4...29: return Unicode.Scalar((isShifted ? 65 : 97) + key.usage - 4)
+    case 40: return "\n"
+    case 43: return "\t"
+    case 44: return " "
+    default: return others.first { $0.usage == key.usage }.map { isShifted ? $0.shifted : $0.plain }
+    }
+  }
+
   /// Throws for the first character of `text` that cannot be typed.
   static func check(_ text: String) throws(KeyboardTextError) {
     // A carriage return is an Enter, alone and before a newline.
