@@ -1,11 +1,11 @@
-// Calls that can sleep, off the loop thread: each on a thread of its own, its result back over a pipe as an event.
-// The pipe's write and read order everything the worker did before everything the loop does with it.
+// Calls that can sleep, off the loop thread: each on a thread of its own, its result back over a pipe as an
+// event. The pipe's write and read order everything the worker did before everything the loop does with it.
 import CPosix
 
 /// Runs what can sleep. Loop thread only.
 ///
-/// The compiler does not check what `work` touches on its thread: give it plain values and handles that nobody
-/// uses meanwhile.
+/// The compiler does not check what `work` touches on its thread: give it plain values and handles that
+/// nobody uses meanwhile.
 final class BlockingCalls {
   /// Calls whose `then` has not run yet.
   private(set) var running = 0
@@ -35,8 +35,9 @@ final class BlockingCalls {
     close(writer)
   }
 
-  /// Runs `work` on a thread of its own, and then `then` with its value on the loop, never before this returns.
-  /// When the system gives no thread, `work` runs here and now: the loop stands still, but nothing is lost.
+  /// Runs `work` on a thread of its own, and then `then` with its value on the loop, never before this
+  /// returns. When the system gives no thread, `work` runs here and now: the loop stands still, but nothing
+  /// is lost.
   func run<Value>(_ work: @escaping () -> Value, then: @escaping (Value) -> Void) {
     running += 1
     let call = BlockingCall(writer) {
@@ -46,8 +47,8 @@ final class BlockingCalls {
     if !start(call) { unsafe BlockingCall.perform(Unmanaged.passRetained(call).toOpaque()) }
   }
 
-  /// Waits until every call is done and its `then` has run, also those that a `then` starts. Blocks the loop; for
-  /// the end of the process.
+  /// Waits until every call is done and its `then` has run, also those that a `then` starts. Blocks the loop;
+  /// for the end of the process.
   func drain() {
     while running > 0 { finishOne()?() }
   }
@@ -99,8 +100,8 @@ private final class BlockingCall {
     self.work = work
   }
 
-  /// Runs the work, then sends the call itself, retained, to the loop. The worker's thread; it holds no reference
-  /// of its own any more when it writes, so the loop's is the last one.
+  /// Runs the work, then sends the call itself, retained, to the loop. The worker's thread; it holds no
+  /// reference of its own any more when it writes, so the loop's is the last one.
   @unsafe static func perform(_ call: UnsafeMutableRawPointer) {
     let writer = unsafe recover(call, as: BlockingCall.self).complete()
     var pointer = unsafe call

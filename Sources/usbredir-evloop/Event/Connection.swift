@@ -1,12 +1,13 @@
-// A guest's socket, TCP or unix. Reading is the owner's direct recv(2). Writing gathers a turn's packets and sends
-// them in one call at its end, straight from the callback that made them; only what the kernel refuses waits for
-// writability. The one place where TLS would enter.
+// A guest's socket, TCP or unix. Reading is the owner's direct recv(2). Writing gathers a turn's packets and
+// sends them in one call at its end, straight from the callback that made them; only what the kernel refuses
+// waits for writability. The one place where TLS would enter.
 //
 //     open ──(peer closed, failed, stalled)──▶ ending ──(end of turn: the owner is told)──▶ ended
 //       └──────────────── close() ───────────────┴──────────────────────────────────────────▶ ended
 import CPosix
 
-/// Told what happens on a connection, always from the loop and never from inside a call to it. Loop thread only.
+/// Told what happens on a connection, always from the loop and never from inside a call to it. Loop thread
+/// only.
 protocol ConnectionOwner: AnyObject {
   /// Bytes, or the end, can be received; told again until they are.
   func connectionReadable(_ connection: Connection)
@@ -79,7 +80,9 @@ enum ReceiveResult {
       guard let context = unsafe context else { return }
       unsafe recover(context, as: Connection.self).becameWritable()
     }
-    guard posixSetNonBlocking(descriptor) == 0 else { throw SystemError(code: posixErrno(), "fcntl on a socket") }
+    guard posixSetNonBlocking(descriptor) == 0 else {
+      throw SystemError(code: posixErrno(), "fcntl on a socket")
+    }
     if Connection.isTCP(descriptor) {
       tcp = try TCPPeer(loop, descriptor: descriptor, options: options, owner: self)
     }
@@ -117,8 +120,9 @@ enum ReceiveResult {
     }
   }
 
-  /// Puts a packet at the end of what goes out; the buffer is the connection's now, and goes back to its pool when
-  /// the kernel has the bytes or the connection is over. What one turn queues leaves in one call at its end.
+  /// Puts a packet at the end of what goes out; the buffer is the connection's now, and goes back to its pool
+  /// when the kernel has the bytes or the connection is over. What one turn queues leaves in one call at its
+  /// end.
   func queue(_ buffer: PacketBuffer) {
     guard state == .open else { return buffer.release() }
     output.append(buffer)

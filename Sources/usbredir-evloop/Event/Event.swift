@@ -4,7 +4,8 @@ import CEvent
 /// What libevent calls: one line that recovers the object from the context and calls one method.
 typealias EventThunk = @convention(c) (Int32, Int16, UnsafeMutableRawPointer?) -> Void
 
-/// Watches one descriptor or signal. Freeing it ends the watch, also from inside its own callback. Loop thread only.
+/// Watches one descriptor or signal. Freeing it ends the watch, also from inside its own callback. Loop
+/// thread only.
 @safe struct Event: ~Copyable {
   /// What to wait for. Without `persist` the event is over after its first callback.
   struct Interest: OptionSet {
@@ -46,7 +47,8 @@ typealias EventThunk = @convention(c) (Int32, Int16, UnsafeMutableRawPointer?) -
     unsafe memory.deallocate()
   }
 
-  /// Begins the watch; adding again changes nothing. Throws what the kernel refuses: epoll(7) takes no regular files.
+  /// Begins the watch; adding again changes nothing. Throws what the kernel refuses: epoll(7) takes no
+  /// regular files.
   func add() throws(SystemError) {
     posixSetErrno(0)
     guard unsafe event_add(memory, nil) == 0 else {

@@ -1,8 +1,9 @@
-// The loop: one thread waits here for descriptors, timers and signals, and everything else is what happens when
-// one of them is ready. A turn has three fixed places: callbacks, reaping USB, flushing connections.
+// The loop: one thread waits here for descriptors, timers and signals, and everything else is what happens
+// when one of them is ready. A turn has three fixed places: callbacks, reaping USB, flushing connections.
 //
-// libevent runs without its precise timers: they would cost a timerfd_settime(2) in every turn, with or without
-// a timer. `TimerQueue` has a timerfd of its own and touches it only when the earliest deadline changes.
+// libevent runs without its precise timers: they would cost a timerfd_settime(2) in every turn, with or
+// without a timer. `TimerQueue` has a timerfd of its own and touches it only when the earliest deadline
+// changes.
 import CEvent
 import CPosix
 
@@ -38,8 +39,8 @@ final class EventLoop {
   let timers: TimerQueue
   private var isStopped = false
 
-  /// - Parameter pollFiles: wait with poll(2) instead of epoll(7), which refuses regular files: a mocked usbfs is
-  ///   made of them. The environment variable `USBREDIR_EVLOOP_POLL` set to 1 does the same.
+  /// - Parameter pollFiles: wait with poll(2) instead of epoll(7), which refuses regular files: a mocked
+  ///   usbfs is made of them. The environment variable `USBREDIR_EVLOOP_POLL` set to 1 does the same.
   init(pollFiles: Bool = false) throws(SystemError) {
     base = try EventBase(pollFiles: pollFiles || EventLoop.environmentAsksForPoll())
     timers = try TimerQueue(base)

@@ -7,7 +7,8 @@ protocol ListenerOwner: AnyObject {
   /// - Parameter peer: its address for people, `127.0.0.1:51234` or `unix`.
   func accepted(_ listener: Listener, _ descriptor: Int32, from peer: String)
 
-  /// Accepting failed (no descriptors left) and is tried again shortly; told once until a guest comes through.
+  /// Accepting failed (no descriptors left) and is tried again shortly; told once until a guest comes
+  /// through.
   func acceptFailed(_ listener: Listener, _ error: SystemError)
 }
 
@@ -124,7 +125,9 @@ extension Listener {
     throw failure
   }
 
-  private static func bind(_ candidate: ResolvedAddress, _ address: SocketAddress) throws(SystemError) -> Bound {
+  private static func bind(
+    _ candidate: ResolvedAddress, _ address: SocketAddress
+  ) throws(SystemError) -> Bound {
     let name = candidate.description
     let descriptor = posixStreamSocket(candidate.family)
     guard descriptor >= 0 else { throw SystemError(code: posixErrno(), "socket for " + name) }
@@ -147,8 +150,8 @@ extension Listener {
     return Bound(descriptor: descriptor, address: bound.socketAddress, file: nil)
   }
 
-  /// SO_REUSEADDR: a port whose old connections are in TIME-WAIT can be bound. An IPv6 listener takes IPv6 only,
-  /// whatever the system's default is.
+  /// SO_REUSEADDR: a port whose old connections are in TIME-WAIT can be bound. An IPv6 listener takes IPv6
+  /// only, whatever the system's default is.
   private static func prepare(_ descriptor: Int32, _ family: Int32) throws(SystemError) {
     try setSocketOption(descriptor, SOL_SOCKET, SO_REUSEADDR, 1)
     if family == AF_INET6 { try setSocketOption(descriptor, Int32(IPPROTO_IPV6), IPV6_V6ONLY, 1) }
@@ -168,7 +171,9 @@ extension Listener {
 }
 
 /// setsockopt(2) of a number.
-func setSocketOption(_ descriptor: Int32, _ level: Int32, _ option: Int32, _ value: Int32) throws(SystemError) {
+func setSocketOption(
+  _ descriptor: Int32, _ level: Int32, _ option: Int32, _ value: Int32
+) throws(SystemError) {
   var value = value
   guard unsafe setsockopt(descriptor, level, option, &value, socklen_t(MemoryLayout<Int32>.size)) == 0 else {
     throw SystemError(

@@ -13,7 +13,8 @@ final class Log {
   var level: Level
   private let sink: ((Level, String) -> Void)?
 
-  /// - Parameter sink: takes the bare text of every line that the level lets through, instead of standard error.
+  /// - Parameter sink: takes the bare text of every line that the level lets through, instead of standard
+  ///   error.
   init(level: Level, sink: ((Level, String) -> Void)? = nil) {
     self.level = level
     self.sink = sink

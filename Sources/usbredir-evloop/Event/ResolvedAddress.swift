@@ -1,4 +1,5 @@
-// Socket addresses as the kernel takes them, and the way from text to them. A name can take seconds to resolve.
+// Socket addresses as the kernel takes them, and the way from text to them. A name can take seconds to
+// resolve.
 import CPosix
 
 /// One `sockaddr`. A plain value, for any thread.
@@ -77,9 +78,8 @@ struct ResolvedAddress {
   private init() {}
 
   private init?(_ info: addrinfo) {
-    guard let source = unsafe info.ai_addr, unsafe info.ai_addrlen <= MemoryLayout<sockaddr_storage>.size else {
-      return nil
-    }
+    let room = MemoryLayout<sockaddr_storage>.size
+    guard let source = unsafe info.ai_addr, unsafe info.ai_addrlen <= room else { return nil }
     unsafe length = info.ai_addrlen
     unsafe withUnsafeMutableBytes(of: &storage) { bytes in
       unsafe bytes.copyMemory(from: UnsafeRawBufferPointer(start: source, count: Int(info.ai_addrlen)))

@@ -51,8 +51,8 @@ import CPosix
     while first != nil { removeFirst() }
   }
 
-  /// Sends as much as the kernel takes. Buffers go back to their pools on the way; who is told of that may append
-  /// or drop.
+  /// Sends as much as the kernel takes. Buffers go back to their pools on the way; who is told of that may
+  /// append or drop.
   func send(to descriptor: Int32) -> Outcome {
     for _ in 0..<SendQueue.callsPerTurn {
       guard first != nil else { return .done }

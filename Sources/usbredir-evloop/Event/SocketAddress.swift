@@ -1,5 +1,5 @@
-// Where to listen or connect, as people write it: `127.0.0.1:4000`, `[::1]:4000`, `name:4000`, `:4000`, `4000`,
-// `unix:PATH`. Only text here; `ResolvedAddress` is what the kernel takes.
+// Where to listen or connect, as people write it: `127.0.0.1:4000`, `[::1]:4000`, `name:4000`, `:4000`,
+// `4000`, `unix:PATH`. Only text here; `ResolvedAddress` is what the kernel takes.
 import CPosix
 
 /// Text that is no socket address; says what is wrong and how to write it.

@@ -22,8 +22,8 @@ struct SocketFile {
     _ = unsafe unlink(path)
   }
 
-  /// Removes what a dead process left at `path`: a socket that refuses connections. Throws when it is in use, or no
-  /// socket at all.
+  /// Removes what a dead process left at `path`: a socket that refuses connections. Throws when it is in use,
+  /// or no socket at all.
   static func removeStale(_ path: String, _ address: ResolvedAddress) throws(SystemError) {
     guard let file = SocketFile(path) else { return }
     guard file.status.st_mode & mode_t(S_IFMT) == mode_t(S_IFSOCK) else {
@@ -33,7 +33,8 @@ struct SocketFile {
     let probe = posixStreamSocket(AF_UNIX)
     guard probe >= 0 else { throw SystemError(code: posixErrno(), "socket for unix:" + path) }
     defer { close(probe) }
-    guard unsafe address.withPointer({ unsafe connect(probe, $0, $1) }) < 0, posixErrno() == ECONNREFUSED else {
+    let result = unsafe address.withPointer { unsafe connect(probe, $0, $1) }
+    guard result < 0, posixErrno() == ECONNREFUSED else {
       throw SystemError(
         code: EADDRINUSE, "bind unix:" + path, advice: "choose another path or stop what listens there")
     }

@@ -1,11 +1,13 @@
 // Which guest is gone and which one only does not read. TCP_USER_TIMEOUT ends a connection whose data is not
-// acknowledged for so long, and the kernel counts a closed window as that: a paused guest would lose its device.
+// acknowledged for so long, and the kernel counts a closed window as that: a paused guest would lose its
+// device.
 //
 //     data unacknowledged         the network or the guest may be gone: user timeout in force
-//     data waits, all sent acked  the guest's window is closed: timeout lifted, window probes tell whether it lives
+//     data waits, all sent acked  its window is closed: timeout lifted, window probes tell whether it lives
 //     nothing waits               timeout in force, nothing to watch
 //
-// Neither the kernel nor the guest tells when it changes from one to the other, hence the regular look (TCP_INFO).
+// Neither the kernel nor the guest tells when it changes from one to the other, hence the regular look
+// (TCP_INFO).
 
 /// B7.2 as a state machine without a clock or a socket.
 struct StalledPeerPolicy {

@@ -1,5 +1,5 @@
-// Timers, all on one timerfd. The queue is a list sorted by deadline; the timerfd is set only when the first one
-// changes to an earlier deadline, and may wake for one that was stopped.
+// Timers, all on one timerfd. The queue is a list sorted by deadline; the timerfd is set only when the first
+// one changes to an earlier deadline, and may wake for one that was stopped.
 import CPosix
 
 /// Calls `fire` once, some time after `start`. Stops when it is freed. Loop thread only.
@@ -50,7 +50,8 @@ private final class TimerEntry {
   }
 }
 
-/// The timers that run, earliest first; those of one deadline in the order they were started. Loop thread only.
+/// The timers that run, earliest first; those of one deadline in the order they were started. Loop thread
+/// only.
 final class TimerQueue {
   private let descriptor: Int32
   private var event: Event?

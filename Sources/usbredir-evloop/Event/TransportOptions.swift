@@ -12,7 +12,8 @@ struct TransportOptions {
   var userTimeout: UInt32 = 25_000
   /// Unanswered window probes that end the connection of a guest that does not read; 0 never ends it (B7.2).
   var windowProbes: UInt32 = 5
-  /// Bytes that the kernel takes beyond what is on the way; 0 leaves it to the kernel. TCP_NOTSENT_LOWAT (B4.9)
+  /// Bytes that the kernel takes beyond what is on the way; 0 leaves it to the kernel. TCP_NOTSENT_LOWAT
+  /// (B4.9)
   var notSentLowWater: UInt32 = 16 * 1024
   /// Queued bytes above which the owner is told to pause (B4.9).
   var highWater = 1024 * 1024

@@ -1,4 +1,5 @@
-// A connection over real sockets: order, batching, water marks, ends, and every buffer home (B4.9, B7.2, B7.3).
+// A connection over real sockets: order, batching, water marks, ends, and every buffer home (B4.9, B7.2,
+// B7.3).
 import CPosix
 import Testing
 
@@ -13,7 +14,9 @@ struct ConnectionTests {
     loop = try EventLoop()
   }
 
-  private func connect(_ descriptor: Int32, _ options: TransportOptions = TransportOptions()) throws -> Connection {
+  private func connect(
+    _ descriptor: Int32, _ options: TransportOptions = TransportOptions()
+  ) throws -> Connection {
     let connection = try Connection(loop, descriptor: descriptor, options: options, owner: record)
     record.connection = connection
     return connection

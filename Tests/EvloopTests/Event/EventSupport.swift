@@ -65,7 +65,9 @@ func readAvailable(_ descriptor: Int32, limit: Int = 1 << 20) -> [UInt8] {
   var bytes = [UInt8](repeating: 0, count: limit)
   var count = 0
   while count < limit {
-    let got = unsafe bytes.withUnsafeMutableBytes { unsafe recv(descriptor, $0.baseAddress! + count, limit - count, 0) }
+    let got = unsafe bytes.withUnsafeMutableBytes {
+      unsafe recv(descriptor, $0.baseAddress! + count, limit - count, 0)
+    }
     if got <= 0 { break }
     count += got
   }
@@ -115,7 +117,9 @@ final class ConnectionRecord: ConnectionOwner {
 }
 
 /// Queues `count` packets of `size` bytes each; together they are one run of counting bytes.
-func queueCounting(_ count: Int, of size: Int, from pool: BufferPool, on connection: Connection, next: inout UInt8) {
+func queueCounting(
+  _ count: Int, of size: Int, from pool: BufferPool, on connection: Connection, next: inout UInt8
+) {
   for _ in 0..<count {
     var value = next
     let buffer = pool.take()

@@ -6,7 +6,8 @@ import Testing
 
 struct LogTests {
   @Test(arguments: [
-    (Log.Level.error, ["e"]), (.warning, ["e", "w"]), (.info, ["e", "w", "i"]), (.debug, ["e", "w", "i", "d"]),
+    (Log.Level.error, ["e"]), (.warning, ["e", "w"]), (.info, ["e", "w", "i"]),
+    (.debug, ["e", "w", "i", "d"]),
   ])
   func tellsItsLevelAndThoseBelow(_ level: Log.Level, _ expected: [String]) {
     var told: [String] = []

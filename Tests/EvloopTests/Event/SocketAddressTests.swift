@@ -60,7 +60,9 @@ struct SocketAddressTests {
 
   @Test func aNameIsNoLiteral() {
     let result = ResolvedAddress.resolve(.host("localhost", port: 1), numericOnly: true)
-    guard case .failure(let error) = result else { return #expect(Bool(false), "resolved without asking anybody") }
+    guard case .failure(let error) = result else {
+      return #expect(Bool(false), "resolved without asking anybody")
+    }
     #expect(error.description == "resolve localhost: Name or service not known")
   }
 }

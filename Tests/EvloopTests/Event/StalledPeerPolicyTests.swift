@@ -22,7 +22,7 @@ struct StalledPeerPolicyTests {
     ("nothing on its way", [Look(false, 0, 0, .none)]),
     ("on its way", [Look(true, 3, 0, .none), Look(false, 3, 0, .none), Look(false, 0, 0, .none)]),
     ("paused, then read", [Look(true, 0, 0, lift), Look(true, 0, 1, .none), Look(true, 2, 0, restore)]),
-    ("paused, then all taken", [Look(true, 0, 0, lift), Look(false, 0, 0, restore), Look(false, 0, 0, .none)]),
+    ("paused, then taken", [Look(true, 0, 0, lift), Look(false, 0, 0, restore), Look(false, 0, 0, .none)]),
     ("paused twice", [Look(true, 0, 0, lift), Look(true, 1, 0, restore), Look(true, 0, 0, lift)]),
     ("paused, then dead", [Look(true, 0, 0, lift), Look(true, 0, 4, .none), Look(true, 0, 5, .giveUp)]),
     ("dead at the first look", [Look(true, 0, 9, .giveUp)]),
