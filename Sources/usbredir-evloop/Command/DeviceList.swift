@@ -1,23 +1,9 @@
 // `list`: devices as rows of values → a table for people or JSON for programs. Pure text, no USB.
 
-/// One plugged-in device, as `list` shows it. nil: not known or not there.
+/// One plugged-in device, as `list` shows it.
 struct DeviceRow {
-  var bus: UInt8
-  /// Port numbers from the root port on; empty for a root hub.
-  var ports: [UInt8]
-  var address: UInt8
-  var vendor: UInt16
-  var product: UInt16
-  var speed: Speed
-  /// bDeviceClass; 0 when the interfaces say.
-  var classCode: UInt8
-  /// bInterfaceClass of each interface, as far as known.
-  var interfaceClasses: [UInt8] = []
-  /// iSerialNumber's string.
-  var serial: String?
-  /// iProduct's string.
-  var name: String?
-  /// What has its interfaces now: kernel drivers (`usbhid`), `usbfs` for a program.
+  var device: USBDeviceInfo
+  /// What has its interfaces now: kernel drivers (`usbhid`), programs.
   var holders: [String] = []
 }
 
@@ -36,10 +22,11 @@ func deviceJSON(_ rows: [DeviceRow]) -> String {
 }
 
 private func tableCells(_ row: DeviceRow) -> [String] {
-  [
-    String(row.bus), String(row.address), portPath(row.bus, row.ports), deviceID(row.vendor, row.product),
-    row.speed.name ?? "-", classNames(row).joined(separator: "+"), cell(row.serial), cell(row.name),
-    row.holders.isEmpty ? "-" : row.holders.joined(separator: "+"),
+  let device = row.device
+  return [
+    String(device.bus), String(device.address), device.port, deviceID(device.vendor, device.product),
+    device.speed.name ?? "-", classNames(device).joined(separator: "+"), cell(device.serial),
+    cell(device.productName), cell(row.holders.joined(separator: ", ")),
   ]
 }
 
@@ -59,11 +46,12 @@ private func tableLine(_ cells: [String], _ widths: [Int]) -> String {
 }
 
 private func jsonObject(_ row: DeviceRow) -> String {
+  let device = row.device
   let members = [
-    ("bus", String(row.bus)), ("address", String(row.address)),
-    ("port", jsonString(portPath(row.bus, row.ports))), ("id", jsonString(deviceID(row.vendor, row.product))),
-    ("speed", orNull(row.speed.name)), ("class", jsonStrings(classNames(row))),
-    ("serial", orNull(row.serial)), ("product", orNull(row.name)), ("held_by", jsonStrings(row.holders)),
+    ("bus", String(device.bus)), ("address", String(device.address)), ("port", jsonString(device.port)),
+    ("id", jsonString(deviceID(device.vendor, device.product))), ("speed", orNull(device.speed.name)),
+    ("class", jsonStrings(classNames(device))), ("serial", orNull(device.serial)),
+    ("product", orNull(device.productName)), ("held_by", jsonStrings(row.holders)),
   ]
   return jsonObject(members)
 }
@@ -77,12 +65,15 @@ private func jsonStrings(_ texts: [String]) -> String {
 }
 
 /// The device's class, or each class of its interfaces once.
-private func classNames(_ row: DeviceRow) -> [String] {
+private func classNames(_ device: USBDeviceInfo) -> [String] {
   // 0: defined by the interfaces; 0xef: miscellaneous, an association of interfaces.
-  guard row.classCode == 0 || row.classCode == 0xef, !row.interfaceClasses.isEmpty else {
-    return [className(row.classCode)]
+  guard device.classCode == 0 || device.classCode == 0xef, !device.interfaces.isEmpty else {
+    return [className(device.classCode)]
   }
   var names: [String] = []
-  for code in row.interfaceClasses where !names.contains(className(code)) { names.append(className(code)) }
+  for interface in device.interfaces {
+    let name = className(interface.classCode)
+    if !names.contains(name) { names.append(name) }
+  }
   return names
 }

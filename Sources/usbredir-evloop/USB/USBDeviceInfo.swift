@@ -27,10 +27,7 @@ struct USBDeviceInfo: Equatable {
   var interfaces: [USBInterfaceInfo] = []
 
   /// As sysfs names the device: `1-2.3`, and `usb1` for a root hub.
-  var port: String {
-    guard !ports.isEmpty else { return "usb" + String(bus) }
-    return String(bus) + "-" + ports.map { String($0) }.joined(separator: ".")
-  }
+  var port: String { portPath(bus, ports) }
 
   /// usbfs' node: `/dev/bus/usb/001/004`.
   var nodePath: String { "/dev/bus/usb/" + digits3(bus) + "/" + digits3(address) }
@@ -41,7 +38,7 @@ struct USBDeviceInfo: Equatable {
   /// For logs: `046d:c31c "USB Keyboard" at 1-2.3`.
   var label: String {
     let name = productName.map { " \"" + $0 + "\"" } ?? ""
-    return hex4(vendor) + ":" + hex4(product) + name + " at " + port
+    return deviceID(vendor, product) + name + " at " + port
   }
 
   private func digits3(_ value: UInt8) -> String {

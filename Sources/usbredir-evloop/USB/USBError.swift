@@ -42,7 +42,9 @@ struct USBError: Error, CustomStringConvertible {
 /// The errors of open(2) on a node.
 extension USBError {
   /// - Parameter name: the node and the device on it: `/dev/bus/usb/001/004 (046d:c31c)`.
-  static func opening(_ name: String, _ path: String, vendor: UInt16, product: UInt16, code: Int32) -> USBError {
+  static func opening(_ name: String, _ path: String, vendor: UInt16, product: UInt16, code: Int32)
+    -> USBError
+  {
     switch code {
     case EACCES, EPERM:
       let advice = permissionAdvice(path, vendor: vendor, product: product)
@@ -61,7 +63,8 @@ extension USBError {
     let mode = String(status.st_mode & 0o7777, radix: 8)
     return "; it is owned by " + userName(status.st_uid) + ":" + groupName(status.st_gid) + ", mode 0" + mode
       + "; to allow group plugdev, add to /etc/udev/rules.d/70-usbredir.rules: SUBSYSTEM==\"usb\", "
-      + "ATTR{idVendor}==\"" + hex4(vendor) + "\", ATTR{idProduct}==\"" + hex4(product)
+      + "ATTR{idVendor}==\"" + Hex.text(UInt32(vendor), digits: 4) + "\", ATTR{idProduct}==\""
+      + Hex.text(UInt32(product), digits: 4)
       + "\", GROUP=\"plugdev\", MODE=\"0660\""
   }
 
@@ -86,10 +89,4 @@ extension USBError {
       return unsafe String(cString: name)
     }
   }
-}
-
-/// Four hexadecimal digits, as vendor and product ids are written.
-func hex4(_ value: UInt16) -> String {
-  let digits = String(value, radix: 16)
-  return String(repeating: "0", count: 4 - digits.utf8.count) + digits
 }

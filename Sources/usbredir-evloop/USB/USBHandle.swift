@@ -47,7 +47,7 @@ import CPosix
     case .info(let info):
       self.info = info
       label = info.label
-      name = info.nodePath + " (" + hex4(info.vendor) + ":" + hex4(info.product) + ")"
+      name = info.nodePath + " (" + deviceID(info.vendor, info.product) + ")"
       bus = info.bus
       address = info.address
       sysfsPath = info.sysfsPath
@@ -126,7 +126,7 @@ import CPosix
       libusb: libusb_get_device_speed(device), usbVersion: told.usbVersion, maxPacketSize0: told.maxPacketSize0)
     if speed == .unknown, let info { speed = info.speed }
     guard info == nil else { return }
-    let id = hex4(told.vendor) + ":" + hex4(told.product)
+    let id = deviceID(told.vendor, told.product)
     let product = Sysfs.text(sysfsPath + "product").map { " \"" + $0 + "\"" } ?? ""
     label = id + product + " at " + (sysfsPath.split(separator: "/").last.map { String($0) } ?? name)
     name += " (" + id + ")"

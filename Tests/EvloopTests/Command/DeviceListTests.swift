@@ -6,11 +6,19 @@ import Testing
 struct DeviceListTests {
   private let rows = [
     DeviceRow(
-      bus: 1, ports: [], address: 1, vendor: 0x1d6b, product: 2, speed: .high, classCode: 9,
-      name: "xHCI Host Controller", holders: ["hub"]),
+      device: USBDeviceInfo(
+        bus: 1, address: 1, ports: [], vendor: 0x1d6b, product: 2, classCode: 9, speed: .high,
+        productName: "xHCI Host Controller"),
+      holders: ["hub"]),
     DeviceRow(
-      bus: 1, ports: [2, 3], address: 14, vendor: 0x46d, product: 0xc31c, speed: .low, classCode: 0,
-      interfaceClasses: [3, 3, 0xff], serial: "A\"\\\n\u{1b}[0m", name: nil, holders: ["usbhid", "usbfs"]),
+      device: USBDeviceInfo(
+        bus: 1, address: 14, ports: [2, 3], vendor: 0x46d, product: 0xc31c, classCode: 0, speed: .low,
+        serial: "A\"\\\n\u{1b}[0m",
+        interfaces: [
+          USBInterfaceInfo(number: 0, classCode: 3), USBInterfaceInfo(number: 1, classCode: 3),
+          USBInterfaceInfo(number: 2, classCode: 0xff),
+        ]),
+      holders: ["usbhid", "app (pid 8)"]),
   ]
 
   @Test func table() {
@@ -18,7 +26,7 @@ struct DeviceListTests {
       deviceTable(rows) == """
         BUS  ADDRESS  PORT   ID         SPEED  CLASS                SERIAL    PRODUCT               HELD BY
         1    1        usb1   1d6b:0002  high   hub                  -         xHCI Host Controller  hub
-        1    14       1-2.3  046d:c31c  low    hid+vendor-specific  A"\\??[0m  -                     usbhid+usbfs
+        1    14       1-2.3  046d:c31c  low    hid+vendor-specific  A"\\??[0m  -                     usbhid, app (pid 8)
 
         """)
   }
@@ -33,7 +41,7 @@ struct DeviceListTests {
       deviceJSON(rows) == #"""
         [
           {"bus": 1, "address": 1, "port": "usb1", "id": "1d6b:0002", "speed": "high", "class": ["hub"], "serial": null, "product": "xHCI Host Controller", "held_by": ["hub"]},
-          {"bus": 1, "address": 14, "port": "1-2.3", "id": "046d:c31c", "speed": "low", "class": ["hid", "vendor-specific"], "serial": "A\"\\\n\u001b[0m", "product": null, "held_by": ["usbhid", "usbfs"]}
+          {"bus": 1, "address": 14, "port": "1-2.3", "id": "046d:c31c", "speed": "low", "class": ["hid", "vendor-specific"], "serial": "A\"\\\n\u001b[0m", "product": null, "held_by": ["usbhid", "app (pid 8)"]}
         ]
 
         """#)
