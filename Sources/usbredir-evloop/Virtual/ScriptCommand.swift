@@ -150,22 +150,26 @@ private struct ScriptWords {
     return true
   }
 
-  private mutating func number<Number: FixedWidthInteger>(
-    _ what: String, radix: Int = 16, as type: Number.Type
-  ) throws(ScriptError) -> Number {
+  private mutating func number(
+    _ what: String, radix: Int = 16, atMost limit: UInt32
+  ) throws(ScriptError) -> UInt32 {
     guard let word = next() else { throw error("\(what) is missing") }
-    guard let value = Number(word, radix: radix) else { throw error("'\(word)' is no \(what)") }
+    guard let value = UInt32(word, radix: radix), value <= limit else { throw error("'\(word)' is no \(what)") }
     return value
   }
 
+  private mutating func byte(_ what: String) throws(ScriptError) -> UInt8 {
+    UInt8(try number(what, atMost: 0xff))
+  }
+
   mutating func endpoint() throws(ScriptError) -> EndpointAddress {
-    let address = EndpointAddress(rawValue: try number("endpoint", as: UInt8.self))
+    let address = EndpointAddress(rawValue: try byte("endpoint"))
     guard address.isValid else { throw error("'\(address.description)' is no endpoint") }
     return address
   }
 
   mutating func milliseconds() throws(ScriptError) -> UInt32 {
-    try number("time in milliseconds", radix: 10, as: UInt32.self)
+    try number("time in milliseconds", radix: 10, atMost: .max)
   }
 
   /// All that is left of the line.
@@ -199,12 +203,12 @@ private struct ScriptWords {
 
   private mutating func anyOr(_ what: String) throws(ScriptError) -> UInt16? {
     if skip("*") { return nil }
-    return try number(what, as: UInt16.self)
+    return UInt16(try number(what, atMost: 0xffff))
   }
 
   mutating func rule() throws(ScriptError) -> ControlRule {
-    let requestType = try number("request type", as: UInt8.self)
-    let request = try number("request", as: UInt8.self)
+    let requestType = try byte("request type")
+    let request = try byte("request")
     let value = try anyOr("value")
     let index = try anyOr("index")
     return ControlRule(
