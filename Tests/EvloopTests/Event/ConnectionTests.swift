@@ -82,10 +82,11 @@ struct ConnectionTests {
     let connection = try connect(ours)
     var next: UInt8 = 0
     var bytes: [UInt8] = []
-    let total = 300_000 / size * size
+    // Tiny pieces cost the kernel a buffer each: fewer of them fill it just as well.
+    let total = min(300_000, 10_000 * size) / size * size
     var queued = 0
     #expect(loop.turns {
-      while queued < total && connection.queuedBytes < 60_000 {
+      while queued < total && connection.queuedBytes < total / 5 {
         queueCounting(1, of: size, from: pool, on: connection, next: &next)
         queued += size
       }

@@ -6,7 +6,7 @@ import CPosix
 extension EventLoop {
   /// Turns until `condition` holds, at most some seconds; returns whether it does.
   func turns(until condition: () -> Bool) -> Bool {
-    let deadline = monotonicNanoseconds() + 10_000_000_000
+    let deadline = monotonicNanoseconds() + 60_000_000_000
     var again: () -> Void = {}
     let tick = Timer(self) { again() }
     again = { [tick = Unowned(tick)] in tick.value.start(milliseconds: 5) }
