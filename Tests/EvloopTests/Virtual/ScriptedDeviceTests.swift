@@ -231,6 +231,39 @@ struct ScriptedDeviceTests {
     #expect(plugged == 1)
   }
 
+  @Test func closedWhileItIsAwayItStaysAway() {
+    var plugged = 0
+    device.onPlug = { plugged += 1 }
+    device.unplug()
+    user.turn()
+    device.close {}
+    user.turn()
+    device.owner = user
+    user.read(0x81)
+    user.turn()
+    #expect(user.take() == ["gone", "81 deviceGone"])
+    device.close {}
+    user.turn()
+    #expect(plugged == 0)
+    device.plug()
+    #expect(plugged == 0, "never from within")
+    user.turn()
+    #expect(plugged == 1)
+  }
+
+  @Test func whoFindsItPluggedInIsNotToldAgain() {
+    var plugged = 0
+    device.onPlug = { plugged += 1 }
+    device.unplug()
+    device.plug()
+    user.turn()
+    device.close { [device = Unowned(device), user = Unowned(user)] in device.value.owner = user.value }
+    user.turn()
+    device.close {}
+    user.turn()
+    #expect(plugged == 0)
+  }
+
   @Test func closeRestoresTheDeviceForTheNextUser() {
     device.perform(.setConfiguration(2))
     user.turn()

@@ -28,7 +28,7 @@ final class VirtualUser: DeviceOwner, TransferOwner {
   }
 
   /// Runs the loop until `isDone`, at most so many turns; for what waits for time or descriptors.
-  func run(turns: Int = 10000, until isDone: () -> Bool) {
+  func run(turns: Int = 2000, until isDone: () -> Bool) {
     var left = turns
     // The tick keeps a turn from waiting for ever when nothing else would come.
     let tick = Timer(loop) {}
