@@ -124,7 +124,8 @@ struct HeaderTests {
   @Test func dataPackets() {
     check(
       ControlPacketHeader(
-        endpoint: 0x80, request: 6, requestType: 0x81, status: .babble, value: 0x2200, index: 3, length: 0x41),
+        endpoint: 0x80, request: 6, requestType: 0x81, status: .babble, value: 0x2200, index: 3,
+        length: 0x41),
       [0x80, 6, 0x81, 6, 0, 0x22, 3, 0, 0x41, 0])
     let bulk = BulkPacketHeader(endpoint: 2, status: .timeout, length: 0x0012_3456, streamID: 7)
     check(bulk, in: .bulkLength32, [2, 5, 0x56, 0x34, 7, 0, 0, 0, 0x12, 0])
