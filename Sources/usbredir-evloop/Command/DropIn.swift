@@ -47,7 +47,7 @@ func parseRedirect(_ words: [String]) throws(OptionsError) -> DropInRequest {
   var export = ExportOptions(
     device: device, transport: isClient ? .connect(place) : .listen(place), name: device.description)
   export.reconnect = nil
-  let level = try verbosity(arguments.value("verbose"), absent: .warning)
+  let level = try verbosity(arguments.value("verbose"))
   return .serve(ServerOptions(mode: .redirectOnce, exports: [export], logLevel: level))
 }
 
@@ -91,7 +91,7 @@ func parseRedirectServer(_ words: [String]) throws(OptionsError) -> DropInReques
     export.transportOptions.keepaliveInterval = 10
     export.transportOptions.keepaliveProbes = 3
   }
-  let level = try verbosity(arguments.value("verbose"), absent: .info)
+  let level = try verbosity(arguments.value("verbose"))
   return .serve(ServerOptions(mode: .redirectServer, exports: [export], logLevel: level))
 }
 
@@ -140,9 +140,10 @@ private func dropInNumber(
   }
 }
 
-/// usbredirparser's log levels: 1 error, 2 warning, 3 info, 4 debug, 5 every packet.
-private func verbosity(_ text: String?, absent: Log.Level) throws(OptionsError) -> Log.Level {
-  guard let text else { return absent }
+/// usbredirparser's log levels: 1 error, 2 warning, 3 info, 4 debug, 5 every packet. Without one it is info: why
+/// it ended has to stand on standard error.
+private func verbosity(_ text: String?) throws(OptionsError) -> Log.Level {
+  guard let text else { return .info }
   switch try dropInNumber("verbose", text, 0...999) {
   case 0, 1: return .error
   case 2: return .warning

@@ -22,7 +22,7 @@ extension CommandLineTests {
       arguments: [
         (
           ["--device", "046d:c31c", "--to", "127.0.0.1:4000"], "id=046d:c31c", "connect 127.0.0.1:4000",
-          Log.Level.warning
+          Log.Level.info
         ),
         (
           ["--device=1-4", "--as=0.0.0.0:4000", "-k", "-v", "5"], "address=1-4", "listen 0.0.0.0:4000", .debug
