@@ -346,7 +346,8 @@ extension VirtualDevice {
     let now = monotonicNanoseconds()
     var wake = UInt64.max
     for endpoint in endpoints where endpoint.count > 0 {
-      if isPaced && endpoint.due > now && isReady(endpoint.address) { wake = min(wake, endpoint.due) }
+      // It may be due by now; only the timer brings its turn.
+      if isPaced && endpoint.due > 0 && isReady(endpoint.address) { wake = min(wake, endpoint.due) }
       guard withDeadline > 0 else { continue }
       endpoint.forEach { if $0.deadline > 0 { wake = min(wake, $0.deadline) } }
     }

@@ -147,6 +147,37 @@ struct VirtualKeyboardTests {
   }
 }
 
+/// Always has a report on 81, and takes longer than its interval to look at 82.
+private final class BusyDevice: VirtualDevice {
+  override var isPaced: Bool { true }
+
+  override func isReady(_ endpoint: EndpointAddress) -> Bool { endpoint.rawValue == 0x81 }
+
+  override func answer(_ transfer: Transfer) -> TransferStatus { transfer.give([1]) }
+
+  override func polled(_ endpoint: EndpointAddress) {
+    guard endpoint.rawValue == 0x82 else { return }
+    let begin = monotonicNanoseconds()
+    while monotonicNanoseconds() - begin < 12_000_000 {}
+  }
+}
+
+struct PaceTests {
+  @Test func aReportThatFallsDueDuringTheTurnIsNotForgotten() throws {
+    let loop = try EventLoop()
+    let device = BusyDevice(.scripted, loop: loop)
+    let user = VirtualUser(loop, device)
+    user.read(0x81)
+    user.read(0x81)
+    user.submit(0x82, .bulk, length: 8)
+    user.turn()
+    #expect(user.take() == ["81 completed 01"])
+    #expect(device.isTimerRunning)
+    user.run(turns: 20) { !user.events.isEmpty }
+    #expect(user.take() == ["81 completed 01"])
+  }
+}
+
 struct KeyboardRequestTests {
   private let rig: KeyboardRig
 
