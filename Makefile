@@ -54,7 +54,7 @@ lint:
 	LC_ALL=C.UTF-8 man --warnings -l docs/usbredir-evloop.1 2>&1 >/dev/null | (! grep .)
 
 install: build
-	install -D -m 755 $(RELEASE) $(DESTDIR)$(PREFIX)/bin/usbredir-evloop
+	install -D -s -m 755 $(RELEASE) $(DESTDIR)$(PREFIX)/bin/usbredir-evloop
 	install -D -m 644 docs/usbredir-evloop.1 $(DESTDIR)$(PREFIX)/share/man/man1/usbredir-evloop.1
 
 clean:
