@@ -178,7 +178,7 @@ final class InterruptPipe: TransferOwner, BufferPoolOwner {
     return true
   }
 
-  /// Posts a single transfer; its report, then `ended`. Only while idle: returns false otherwise.
+  /// Posts a single transfer; its report with sequence 0, then `ended`. Only while idle: returns false otherwise.
   /// - Parameter timeout: milliseconds, 0 for none.
   func readOnce(timeout: UInt32) -> Bool {
     guard state == .idle else { return false }
@@ -186,6 +186,7 @@ final class InterruptPipe: TransferOwner, BufferPoolOwner {
     guard let transfer = takeResting() else { return false }
     state = .reading
     oneShot = true
+    sequence = 0
     transfer.timeout = timeout
     post(transfer)
     return true

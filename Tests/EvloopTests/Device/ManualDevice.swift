@@ -1,0 +1,67 @@
+// A device whose transfers and calls end when and how a test says so, one by one and in any order.
+@testable import usbredir_evloop
+
+/// Keeps what it is given until the test completes it. Loop thread only.
+final class ManualDevice: Device {
+  var model = DeviceModel()
+  let label = "manual"
+  unowned(unsafe) var user: (any DeviceOwner)?
+  /// Transfers that were submitted and are not back, oldest first.
+  private(set) var posted: [Transfer] = []
+  /// Every transfer that was cancelled, in order.
+  private(set) var cancels: [Transfer] = []
+  private(set) var calls: [DeviceCall] = []
+  private(set) var submits = 0
+  private var closed: (() -> Void)?
+
+  var owner: (any DeviceOwner)? {
+    get { unsafe user }
+    set { unsafe user = newValue }
+  }
+
+  func makeTransfer(isoPackets: Int) -> Transfer { Transfer() }
+
+  func submit(_ transfer: Transfer) {
+    precondition(transfer.state == .idle && transfer.buffer != nil && transfer.owner != nil)
+    transfer.state = .submitted
+    posted.append(transfer)
+    submits += 1
+  }
+
+  func cancel(_ transfer: Transfer) {
+    guard transfer.state == .submitted else { return }
+    transfer.state = .cancelling
+    cancels.append(transfer)
+  }
+
+  func perform(_ call: DeviceCall) {
+    calls.append(call)
+  }
+
+  func close(_ closed: @escaping () -> Void) {
+    precondition(posted.isEmpty)
+    self.closed = closed
+  }
+
+  // MARK: what the test says
+
+  /// Ends transfer `index` of those posted.
+  func complete(_ index: Int = 0, _ status: TransferStatus = .completed, _ bytes: [UInt8] = []) {
+    let transfer = posted.remove(at: index)
+    transfer.state = .idle
+    transfer.status = status
+    transfer.actualLength = transfer.endpoint.isIn ? bytes.count : (status == .completed ? transfer.length : 0)
+    if transfer.endpoint.isIn { transfer.buffer?.copy(bytes.span) }
+    transfer.owner?.completed(transfer)
+  }
+
+  /// Ends what is being cancelled, last posted first, without data.
+  func completeCancelled() {
+    while let index = posted.lastIndex(where: { $0.state == .cancelling }) { complete(index, .cancelled) }
+  }
+
+  /// Ends the oldest call that was not ended yet.
+  func finishCall(_ result: DeviceCallResult = .done) {
+    owner?.deviceFinished(calls.removeFirst(), result)
+  }
+}
