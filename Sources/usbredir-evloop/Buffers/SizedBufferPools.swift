@@ -11,6 +11,9 @@ final class SizedBufferPools {
 
   private var pools: [BufferPool?] = Array(repeating: nil, count: SizedBufferPools.classes)
 
+  /// Buffers of 8 MiB or less that are out at the moment.
+  var inUse: Int { pools.reduce(0) { $0 + ($1?.inUse ?? 0) } }
+
   /// An empty buffer for at least `count` bytes.
   func take(_ count: Int) -> PacketBuffer {
     var capacity = SizedBufferPools.smallest

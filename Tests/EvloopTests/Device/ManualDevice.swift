@@ -60,6 +60,15 @@ final class ManualDevice: Device {
     while let index = posted.lastIndex(where: { $0.state == .cancelling }) { complete(index, .cancelled) }
   }
 
+  /// True between `close` and `finishClose`.
+  var isClosing: Bool { closed != nil }
+
+  func finishClose() {
+    let closed = closed
+    self.closed = nil
+    closed?()
+  }
+
   /// Ends the oldest call that was not ended yet.
   func finishCall(_ result: DeviceCallResult = .done) {
     owner?.deviceFinished(calls.removeFirst(), result)
