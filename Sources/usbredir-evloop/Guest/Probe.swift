@@ -101,7 +101,7 @@ final class Probe: ConnectorOwner, GuestSessionOwner {
   func interrupt() {
     switch stage {
     case .receiving: stop(Probe.interrupted)
-    case .stopping: close()
+    case .stopping: end(reason)
     case .over: break
     case .connecting, .greeting, .waiting, .describing: fail("interrupted before the device was described")
     }
@@ -177,6 +177,7 @@ final class Probe: ConnectorOwner, GuestSessionOwner {
     case (.receiving, _), (.stopping, _): fail(server + ": " + reason.description)
     case (_, .peerClosed):
       fail(server + ": " + reason.description + " before the device was described; another guest may have it")
+    case (.greeting, _): fail(server + ": " + reason.description + "; is it a usbredir server?")
     default: fail(server + ": " + reason.description)
     }
   }
