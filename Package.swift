@@ -24,10 +24,16 @@ let package = Package(
     .systemLibrary(
       name: "CUsbredirParser", path: "Tests/CUsbredirParser", pkgConfig: "libusbredirparser-0.5",
       providers: [.apt(["libusbredirparser-dev"])]),
+    .systemLibrary(
+      name: "CMockedUsbfs", path: "Tests/CMockedUsbfs", pkgConfig: "umockdev-1.0",
+      providers: [.apt(["libumockdev-dev"])]),
     .testTarget(
       name: "EvloopTests", dependencies: ["usbredir-evloop", "CPosix"], swiftSettings: settings),
     .testTarget(
       name: "InteropTests", dependencies: ["usbredir-evloop", "CUsbredirParser", "CPosix"],
+      swiftSettings: settings),
+    .testTarget(
+      name: "MockedUsbfsTests", dependencies: ["usbredir-evloop", "CMockedUsbfs", "CPosix"],
       swiftSettings: settings),
   ],
   swiftLanguageModes: [.v6],

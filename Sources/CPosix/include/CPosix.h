@@ -47,9 +47,6 @@ static inline int posixSetNonBlocking(int descriptor) {
 /// Sets FD_CLOEXEC; 0 or -1 with errno.
 static inline int posixSetCloseOnExec(int descriptor) { return fcntl(descriptor, F_SETFD, FD_CLOEXEC); }
 
-/// A close-on-exec duplicate of a descriptor; -1 with errno.
-static inline int posixDuplicate(int descriptor) { return fcntl(descriptor, F_DUPFD_CLOEXEC, 0); }
-
 static inline unsigned posixMajor(dev_t device) { return major(device); }
 static inline unsigned posixMinor(dev_t device) { return minor(device); }
 

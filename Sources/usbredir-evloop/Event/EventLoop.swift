@@ -59,7 +59,8 @@ final class EventLoop {
   /// Waits for events and runs their callbacks; does not wait while reaps or flushes are due.
   func turn() {
     let isIdle = reaps.isEmpty && flushes.isEmpty
-    let result = unsafe event_base_loop(base.pointer, isIdle ? EVLOOP_ONCE : EVLOOP_NONBLOCK)
+    // Once also when it does not wait: what stays ready until it is reaped would hold the turn for ever.
+    let result = unsafe event_base_loop(base.pointer, EVLOOP_ONCE | (isIdle ? 0 : EVLOOP_NONBLOCK))
     precondition(result >= 0, "the kernel waits for any set of open descriptors")
   }
 

@@ -13,7 +13,7 @@ import CPosix
   enum Target {
     /// A plugged-in device, by its node.
     case info(USBDeviceInfo)
-    /// A node that somebody opened for us, read and write. Borrowed: it is duplicated.
+    /// A usbfs node that somebody opened for us, to read and write. Borrowed: it stays open.
     case descriptor(Int32)
   }
 

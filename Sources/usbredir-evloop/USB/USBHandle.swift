@@ -20,6 +20,7 @@ import CPosix
   private var name: String
   private let info: USBDeviceInfo?
   private var descriptor: Int32 = -1
+  private let isBorrowed: Bool
   private var sysfsPath = ""
   /// As the node reads: the device descriptor and every configuration.
   private var descriptors: [UInt8] = []
@@ -46,6 +47,7 @@ import CPosix
     switch target {
     case .info(let info):
       self.info = info
+      isBorrowed = false
       label = info.label
       name = info.nodePath + " (" + deviceID(info.vendor, info.product) + ")"
       bus = info.bus
@@ -53,6 +55,7 @@ import CPosix
       sysfsPath = info.sysfsPath
     case .descriptor(let descriptor):
       info = nil
+      isBorrowed = true
       name = "descriptor " + String(descriptor)
       label = name
     }
@@ -74,10 +77,7 @@ import CPosix
         throw USBError.opening(name, info.nodePath, vendor: info.vendor, product: info.product, code: posixErrno())
       }
     case .descriptor(let given):
-      descriptor = posixDuplicate(given)
-      guard descriptor >= 0 else {
-        throw USBError(.other, name + " is not open; pass an open usbfs node to this process")
-      }
+      descriptor = given
       findSysfs()
     }
     readDescriptors()
@@ -108,7 +108,8 @@ import CPosix
     guard code == 0 else { throw USBError(code: code, "libusb_init for " + name) }
     code = unsafe libusb_wrap_sys_device(context, Int(descriptor), &pointer)
     guard code == 0, let device = unsafe libusb_get_device(pointer) else {
-      throw USBError(code: code, "cannot use " + name + " as a USB device")
+      throw USBError(
+        code: code, "cannot use " + name + " as a USB device" + (isBorrowed ? "; it must be a usbfs node, open to write" : ""))
     }
     if info == nil {
       bus = unsafe libusb_get_bus_number(device)
@@ -250,7 +251,7 @@ import CPosix
     unsafe pointer = nil
     if let context = unsafe context { unsafe libusb_exit(context) }
     unsafe context = nil
-    if descriptor >= 0 { close(descriptor) }
+    if descriptor >= 0 && !isBorrowed { close(descriptor) }
     descriptor = -1
   }
 

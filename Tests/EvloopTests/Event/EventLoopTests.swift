@@ -60,6 +60,24 @@ struct EventLoopTests {
     #expect(turns == 3)
   }
 
+  @Test(.timeLimit(.minutes(1))) func aTurnEndsWhileADescriptorStaysReady() throws {
+    let loop = try EventLoop()
+    var ends: (Int32, Int32) = (-1, -1)
+    let made = unsafe withUnsafeMutableBytes(of: &ends) { unsafe posixPipe($0.assumingMemoryBound(to: Int32.self).baseAddress, 1) }
+    try #require(made == 0)
+    defer {
+      close(ends.0)
+      close(ends.1)
+    }
+    let counter = Counter()
+    try counter.watch(loop, ends.1, [.write, .persist])
+    let work = Work(on: loop.reaps) {}
+    work.schedule()
+    loop.turn()
+    #expect(counter.count == 1)
+    counter.event = nil
+  }
+
   @Test func stopBeforeRunIsKept() throws {
     let loop = try EventLoop()
     loop.stop()

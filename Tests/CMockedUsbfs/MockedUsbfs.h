@@ -1,0 +1,400 @@
+// usbfs nodes that do what a test tells them. umockdev hands us every ioctl(2) on a node, on a thread of its own and
+// with the caller's pointers, which are ours as well: it is the same process. One ioctl of a descriptor waits for the
+// one before it, as in usbfs, where all of them take the device's lock.
+//
+// A header alone, and not a C target: `swift build` would want umockdev for that.
+#ifndef MOCKED_USBFS_H
+#define MOCKED_USBFS_H
+
+#include "../../Sources/CPosix/include/CPosix.h"
+
+#include <linux/usbdevice_fs.h>
+#include <sys/ioctl.h>
+#include <umockdev.h>
+
+enum { mockedInterfaces = 4, mockedRules = 16, mockedURBs = 128, mockedLogSize = 65536 };
+
+/// What can be told to fail or to wait.
+enum MockedRequest {
+  mockedClaim,
+  mockedSubmit,
+  mockedSetConfiguration,
+  mockedSetInterface,
+  mockedClearHalt,
+  mockedReset,
+  mockedGetDriver,
+  mockedStreams,
+  mockedDiscard,
+  mockedOther,
+};
+
+/// What the device has to say for one URB of an endpoint.
+struct MockedAnswer {
+  unsigned char endpoint;
+  int status;
+  int length;
+  unsigned char data[512];
+};
+
+struct MockedInterface {
+  char driver[32];  // What the kernel has for it; empty for nothing.
+  int isBound;
+  int isClaimed;
+};
+
+typedef struct MockedDevice {
+  pthread_mutex_t lock;
+  UMockdevIoctlBase *handler;
+  struct MockedInterface interfaces[mockedInterfaces];
+  unsigned char configuration;
+  int speed;
+  int address;
+  int isGone;
+  int failures[mockedOther + 1];  // How many of the next ones fail…
+  int errors[mockedOther + 1];    // …and with which errno.
+  int holds[mockedOther + 1];     // How many of the next ones wait for mockedDeviceLetGo.
+  UMockdevIoctlClient *held;
+  enum MockedRequest heldRequest;
+  struct usbdevfs_urb *posted[mockedURBs];
+  int postedCount;
+  struct usbdevfs_urb *done[mockedURBs];
+  int doneCount;
+  struct MockedAnswer answers[mockedRules];
+  int answerCount;
+  struct MockedAnswer discarded;  // Data that comes in while a URB is being killed.
+  char log[mockedLogSize];
+  int logLength;
+} MockedDevice;
+
+__attribute__((format(printf, 2, 3))) static inline void mockedLog(MockedDevice *device, const char *format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  int room = mockedLogSize - device->logLength;
+  int length = vsnprintf(device->log + device->logLength, room, format, arguments);
+  if (length < room) device->logLength += length;
+  va_end(arguments);
+}
+
+static inline void mockedLogBytes(MockedDevice *device, const unsigned char *bytes, int count) {
+  for (int i = 0; i < count; i++) mockedLog(device, "%s%02x", i ? "" : " ", bytes[i]);
+}
+
+static inline struct MockedInterface *mockedInterface(MockedDevice *device, unsigned number) {
+  static struct MockedInterface none;
+  return number < mockedInterfaces ? &device->interfaces[number] : &none;
+}
+
+static inline void mockedFinish(MockedDevice *device, int index, int status, const void *data, int length) {
+  struct usbdevfs_urb *urb = device->posted[index];
+  memmove(device->posted + index, device->posted + index + 1, (device->postedCount - index - 1) * sizeof urb);
+  device->postedCount--;
+  int offset = urb->type == USBDEVFS_URB_TYPE_CONTROL ? 8 : 0;
+  int room = urb->buffer_length - offset;
+  urb->actual_length = length < room ? length : room;
+  if (data) memcpy((char *)urb->buffer + offset, data, urb->actual_length);
+  urb->status = status;
+  device->done[device->doneCount++] = urb;
+}
+
+/// Gives waiting answers to posted URBs, oldest to oldest.
+static inline void mockedMatch(MockedDevice *device) {
+  for (int a = 0; a < device->answerCount;) {
+    int u = 0;
+    while (u < device->postedCount && device->posted[u]->endpoint != device->answers[a].endpoint) u++;
+    if (u == device->postedCount) {
+      a++;
+      continue;
+    }
+    struct MockedAnswer *answer = &device->answers[a];
+    mockedFinish(device, u, answer->status, answer->length >= 0 ? answer->data : NULL, abs(answer->length));
+    memmove(answer, answer + 1, (device->answerCount - a - 1) * sizeof *answer);
+    device->answerCount--;
+  }
+}
+
+static inline int mockedSubmitURB(MockedDevice *device, struct usbdevfs_urb *urb) {
+  unsigned char *buffer = urb->buffer;
+  int isControl = urb->type == USBDEVFS_URB_TYPE_CONTROL;
+  mockedLog(device, "submit %02x type %d length %d", urb->endpoint, urb->type, urb->buffer_length);
+  if (urb->type == USBDEVFS_URB_TYPE_BULK && urb->stream_id) mockedLog(device, " stream %u", urb->stream_id);
+  if (isControl) mockedLogBytes(device, buffer, 8);
+  if (isControl && !(buffer[0] & 0x80)) mockedLogBytes(device, buffer + 8, urb->buffer_length - 8);
+  if (!isControl && !(urb->endpoint & 0x80)) mockedLogBytes(device, buffer, urb->buffer_length);
+  mockedLog(device, "\n");
+  device->posted[device->postedCount++] = urb;
+  mockedMatch(device);
+  return 0;
+}
+
+static inline int mockedReap(MockedDevice *device, struct usbdevfs_urb **urb) {
+  if (device->doneCount == 0) return device->isGone ? ENODEV : EAGAIN;
+  *urb = device->done[0];
+  memmove(device->done, device->done + 1, --device->doneCount * sizeof *device->done);
+  return 0;
+}
+
+static inline int mockedDiscardURB(MockedDevice *device, struct usbdevfs_urb *urb) {
+  for (int i = 0; i < device->postedCount; i++) {
+    if (device->posted[i] != urb) continue;
+    mockedLog(device, "discard %02x\n", urb->endpoint);
+    struct MockedAnswer *data = &device->discarded;
+    int hasData = data->length > 0 && data->endpoint == urb->endpoint;
+    mockedFinish(device, i, -ENOENT, hasData ? data->data : NULL, hasData ? data->length : 0);
+    if (hasData) data->length = 0;
+    return 0;
+  }
+  return EINVAL;
+}
+
+static inline int mockedDetach(MockedDevice *device, unsigned number) {
+  struct MockedInterface *interface = mockedInterface(device, number);
+  if (!interface->isBound) return ENODATA;
+  mockedLog(device, "detach %u\n", number);
+  interface->isBound = 0;
+  return 0;
+}
+
+static inline void mockedBind(MockedDevice *device, unsigned number) {
+  struct MockedInterface *interface = mockedInterface(device, number);
+  interface->isBound = interface->driver[0] && !interface->isClaimed;
+}
+
+static inline int mockedDriverCall(MockedDevice *device, struct usbdevfs_ioctl *call, long *result) {
+  if ((unsigned)call->ioctl_code == USBDEVFS_DISCONNECT) return mockedDetach(device, call->ifno);
+  mockedLog(device, "attach %d\n", call->ifno);
+  mockedBind(device, call->ifno);
+  *result = 1;
+  return 0;
+}
+
+static inline int mockedClaimInterface(MockedDevice *device, unsigned number) {
+  mockedLog(device, "claim %u\n", number);
+  if (mockedInterface(device, number)->isBound) return EBUSY;
+  mockedInterface(device, number)->isClaimed = 1;
+  return 0;
+}
+
+static inline int mockedGetDriverName(MockedDevice *device, struct usbdevfs_getdriver *answer) {
+  struct MockedInterface *interface = mockedInterface(device, answer->interface);
+  if (!interface->isBound && !interface->isClaimed) return ENODATA;
+  strcpy(answer->driver, interface->isClaimed ? "usbfs" : interface->driver);
+  return 0;
+}
+
+static inline int mockedConfigure(MockedDevice *device, int value) {
+  mockedLog(device, "configuration %d\n", value);
+  for (int i = 0; i < mockedInterfaces; i++) {
+    if (device->interfaces[i].isClaimed) return EBUSY;
+  }
+  device->configuration = value < 0 ? 0 : value;
+  for (int i = 0; i < mockedInterfaces; i++) mockedBind(device, i);
+  return 0;
+}
+
+/// The synchronous transfer: libusb asks for the configuration with it.
+static inline int mockedControl(MockedDevice *device, struct usbdevfs_ctrltransfer *transfer, long *result) {
+  if (transfer->bRequest != 8 || transfer->wLength < 1) return EPIPE;
+  *(unsigned char *)transfer->data = device->configuration;
+  *result = 1;
+  return 0;
+}
+
+static inline enum MockedRequest mockedKind(unsigned long request) {
+  switch (request) {
+    case USBDEVFS_CLAIMINTERFACE: return mockedClaim;
+    case USBDEVFS_SUBMITURB: return mockedSubmit;
+    case USBDEVFS_SETCONFIGURATION: return mockedSetConfiguration;
+    case USBDEVFS_SETINTERFACE: return mockedSetInterface;
+    case USBDEVFS_CLEAR_HALT: return mockedClearHalt;
+    case USBDEVFS_RESET: return mockedReset;
+    case USBDEVFS_GETDRIVER: return mockedGetDriver;
+    case USBDEVFS_ALLOC_STREAMS: return mockedStreams;
+    case USBDEVFS_DISCARDURB: return mockedDiscard;
+    default: return mockedOther;
+  }
+}
+
+/// Carries out one ioctl: an errno, or 0 and the result.
+static inline int mockedCarryOut(MockedDevice *device, unsigned long request, void *argument, long *result) {
+  unsigned number = 0;
+  if (request == USBDEVFS_CLAIMINTERFACE || request == USBDEVFS_RELEASEINTERFACE || request == USBDEVFS_CLEAR_HALT)
+    number = *(unsigned *)argument;
+  switch (request) {
+    case USBDEVFS_GET_CAPABILITIES:
+      *(__u32 *)argument = USBDEVFS_CAP_BULK_SCATTER_GATHER | USBDEVFS_CAP_REAP_AFTER_DISCONNECT;
+      return 0;
+    case USBDEVFS_GET_SPEED: *result = device->speed; return 0;
+    case USBDEVFS_CONNECTINFO:
+      ((struct usbdevfs_connectinfo *)argument)->devnum = device->address;
+      return 0;
+    case USBDEVFS_CONTROL: return mockedControl(device, argument, result);
+    case USBDEVFS_GETDRIVER: return mockedGetDriverName(device, argument);
+    case USBDEVFS_IOCTL: return mockedDriverCall(device, argument, result);
+    case USBDEVFS_CLAIMINTERFACE: return mockedClaimInterface(device, number);
+    case USBDEVFS_RELEASEINTERFACE:
+      mockedLog(device, "release %u\n", number);
+      mockedInterface(device, number)->isClaimed = 0;
+      return 0;
+    case USBDEVFS_DISCONNECT_CLAIM: {
+      number = ((struct usbdevfs_disconnect_claim *)argument)->interface;
+      mockedInterface(device, number)->isBound = 0;
+      return mockedClaimInterface(device, number);
+    }
+    case USBDEVFS_SETCONFIGURATION: return mockedConfigure(device, *(int *)argument);
+    case USBDEVFS_SETINTERFACE: {
+      struct usbdevfs_setinterface *setting = argument;
+      mockedLog(device, "setting %u %u\n", setting->interface, setting->altsetting);
+      return 0;
+    }
+    case USBDEVFS_CLEAR_HALT: mockedLog(device, "clear halt %02x\n", number); return 0;
+    case USBDEVFS_RESET: mockedLog(device, "reset\n"); return 0;
+    case USBDEVFS_ALLOC_STREAMS: *result = ((struct usbdevfs_streams *)argument)->num_streams; return 0;
+    case USBDEVFS_FREE_STREAMS: return 0;
+    case USBDEVFS_SUBMITURB: return mockedSubmitURB(device, argument);
+    case USBDEVFS_REAPURBNDELAY: return mockedReap(device, argument);
+    case USBDEVFS_DISCARDURB: return mockedDiscardURB(device, argument);
+    default: return ENOTTY;
+  }
+}
+
+static inline void mockedComplete(MockedDevice *device, UMockdevIoctlClient *client) {
+  unsigned long request = umockdev_ioctl_client_get_request(client);
+  void *argument = *(void **)umockdev_ioctl_client_get_arg(client)->data;
+  enum MockedRequest kind = mockedKind(request);
+  long result = 0;
+  int error = 0;
+  if (device->failures[kind] > 0) {
+    device->failures[kind]--;
+    error = device->errors[kind];
+  } else if (device->isGone && request != USBDEVFS_REAPURBNDELAY) {
+    error = ENODEV;
+  } else {
+    error = mockedCarryOut(device, request, argument, &result);
+  }
+  umockdev_ioctl_client_complete(client, error ? -1 : result, error);
+}
+
+static gboolean mockedHandle(UMockdevIoctlBase *handler, UMockdevIoctlClient *client, MockedDevice *device) {
+  enum MockedRequest kind = mockedKind(umockdev_ioctl_client_get_request(client));
+  pthread_mutex_lock(&device->lock);
+  if (device->holds[kind] > 0) {
+    device->holds[kind]--;
+    device->held = g_object_ref(client);
+    device->heldRequest = kind;
+  } else {
+    mockedComplete(device, client);
+  }
+  pthread_mutex_unlock(&device->lock);
+  return TRUE;
+}
+
+/// A node at `path`, to be described to the testbed next. Lives as long as the process.
+static inline MockedDevice *mockedDeviceNew(UMockdevTestbed *testbed, const char *path, int address, int speed) {
+  MockedDevice *device = calloc(1, sizeof *device);
+  pthread_mutex_init(&device->lock, NULL);
+  device->configuration = 1;
+  device->address = address;
+  device->speed = speed;
+  device->handler = umockdev_ioctl_base_new();
+  g_signal_connect(device->handler, "handle-ioctl", G_CALLBACK(mockedHandle), device);
+  umockdev_testbed_attach_ioctl(testbed, path, device->handler, NULL);
+  return device;
+}
+
+/// The kernel's driver for an interface, bound to it now.
+static inline void mockedDeviceDriver(MockedDevice *device, unsigned interface, const char *driver) {
+  strncpy(device->interfaces[interface].driver, driver, sizeof device->interfaces[interface].driver - 1);
+  device->interfaces[interface].isBound = 1;
+}
+
+static inline int mockedDeviceIsBound(MockedDevice *device, unsigned interface) {
+  pthread_mutex_lock(&device->lock);
+  int isBound = device->interfaces[interface].isBound;
+  pthread_mutex_unlock(&device->lock);
+  return isBound;
+}
+
+/// The next `count` requests of a kind fail with `error`.
+static inline void mockedDeviceFail(MockedDevice *device, enum MockedRequest kind, int error, int count) {
+  pthread_mutex_lock(&device->lock);
+  device->errors[kind] = error;
+  device->failures[kind] = count;
+  pthread_mutex_unlock(&device->lock);
+}
+
+/// The next request of a kind is not answered before `mockedDeviceLetGo`.
+static inline void mockedDeviceHold(MockedDevice *device, enum MockedRequest kind) {
+  pthread_mutex_lock(&device->lock);
+  device->holds[kind] = 1;
+  pthread_mutex_unlock(&device->lock);
+}
+
+static inline int mockedDeviceHolds(MockedDevice *device) {
+  pthread_mutex_lock(&device->lock);
+  int holds = device->held != NULL;
+  pthread_mutex_unlock(&device->lock);
+  return holds;
+}
+
+static inline void mockedDeviceLetGo(MockedDevice *device) {
+  pthread_mutex_lock(&device->lock);
+  if (device->held) {
+    mockedComplete(device, device->held);
+    g_object_unref(device->held);
+    device->held = NULL;
+  }
+  pthread_mutex_unlock(&device->lock);
+}
+
+/// The device's answer to the oldest URB of an endpoint (0 for control), posted already or not. Without data `length`
+/// is what an OUT transfer took.
+static inline void mockedDeviceAnswer(
+    MockedDevice *device, unsigned char endpoint, int status, const void *data, int length) {
+  pthread_mutex_lock(&device->lock);
+  if (device->answerCount < mockedRules) {
+    struct MockedAnswer *answer = &device->answers[device->answerCount++];
+    answer->endpoint = endpoint;
+    answer->status = status;
+    answer->length = data ? length : -length;
+    if (data) memcpy(answer->data, data, length);
+    mockedMatch(device);
+  }
+  pthread_mutex_unlock(&device->lock);
+}
+
+/// The next URB of the endpoint that is discarded got this data while it was being killed.
+static inline void mockedDeviceDiscardData(
+    MockedDevice *device, unsigned char endpoint, const void *data, int length) {
+  pthread_mutex_lock(&device->lock);
+  device->discarded.endpoint = endpoint;
+  device->discarded.length = length;
+  memcpy(device->discarded.data, data, length);
+  pthread_mutex_unlock(&device->lock);
+}
+
+static inline int mockedDevicePosted(MockedDevice *device) {
+  pthread_mutex_lock(&device->lock);
+  int count = device->postedCount;
+  pthread_mutex_unlock(&device->lock);
+  return count;
+}
+
+/// Pulls the plug: what is posted comes back with ESHUTDOWN, youngest first, then every request fails with ENODEV.
+static inline void mockedDeviceUnplug(MockedDevice *device) {
+  pthread_mutex_lock(&device->lock);
+  device->isGone = 1;
+  while (device->postedCount > 0) mockedFinish(device, device->postedCount - 1, -ESHUTDOWN, NULL, 0);
+  pthread_mutex_unlock(&device->lock);
+}
+
+/// What happened since the last call, one line each. To be freed.
+static inline char *mockedDeviceTakeLog(MockedDevice *device) {
+  pthread_mutex_lock(&device->lock);
+  char *text = strdup(device->log);
+  device->log[0] = 0;
+  device->logLength = 0;
+  pthread_mutex_unlock(&device->lock);
+  return text;
+}
+
+#endif
