@@ -121,7 +121,8 @@ extension AttachedDevice {
     switch operation.reply {
     case .packet(let id):
       let current = device.model.configuration
-      session.send(ConfigurationStatusHeader(status: status, configuration: current), id: id)
+      let answer = result == .done ? Status.success : .ioerror
+      session.send(ConfigurationStatusHeader(status: answer, configuration: current), id: id)
     case .control(let request): refuse(request, status)
     case .nobody: break
     }

@@ -114,10 +114,11 @@ final class GuestHarness: SessionOwner {
   /// Turns for what takes time, until the guest has received so many more packets.
   func wait(forPackets count: Int) {
     let enough = transcript.count + count
-    _ = loop.turns { [harness = Unowned(self)] in
+    let came = loop.turns { [harness = Unowned(self)] in
       harness.value.receive()
       return harness.value.transcript.count >= enough
     }
+    #expect(came, "the packets did not come")
   }
 
   // MARK: the guest
