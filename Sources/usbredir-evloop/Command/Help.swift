@@ -123,7 +123,8 @@ let probeHelp = """
     -j, --json              one JSON object per line
     -h, --help              this text
 
-  Without --duration and --count it goes on until a signal or the server ends it. Exit status: 0 the
-  device was described (and, with --count, N reports came), 1 it was not, 2 wrong options.
+  Without --duration and --count it goes on until a signal ends it, the server does, or the device
+  is unplugged. Exit status: 0 the device was described (and, with --count, N reports came), 1 it
+  was not or the connection failed, 2 wrong options.
 
   """

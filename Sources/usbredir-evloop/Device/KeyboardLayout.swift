@@ -52,8 +52,8 @@ enum KeyboardLayout {
     throw KeyboardTextError(character: character)
   }
 
-  /// What the key types, the other way round: nil for a key that types nothing, Escape and Backspace among them, and
-  /// with any modifier but shift.
+  /// What the key types, the other way round: nil for a key that types nothing, Escape and Backspace among
+  /// them, and with any modifier but shift.
   static func character(of key: KeyStroke) -> Unicode.Scalar? {
     let rightShift = KeyStroke.leftShift << 4
     guard key.modifiers & ~(KeyStroke.leftShift | rightShift) == 0 else { return nil }

@@ -1,5 +1,5 @@
-// Boot keyboard reports → keys that went down and up. HID 1.11, appendix B.1: a byte of modifiers, a reserved one, six
-// keys.
+// Boot keyboard reports → keys that went down and up. HID 1.11, appendix B.1: a byte of modifiers, a reserved
+// one, six keys.
 
 /// What changed between two reports of a keyboard.
 struct KeyChanges: Equatable {
@@ -24,7 +24,8 @@ struct BootKeyboard {
   private static let firstKey: UInt8 = 4
   private static let rollover: UInt8 = 1
   private static let modifierNames = [
-    "left-control", "left-shift", "left-alt", "left-gui", "right-control", "right-shift", "right-alt", "right-gui",
+    "left-control", "left-shift", "left-alt", "left-gui", "right-control", "right-shift", "right-alt",
+    "right-gui",
   ]
 
   private var modifiers: UInt8 = 0
@@ -80,12 +81,15 @@ func keyName(_ usage: UInt8) -> String {
   case 104...115: return "f" + String(usage - 91)
   default: break
   }
-  if let character = KeyboardLayout.character(of: KeyStroke(usage: usage)) { return String(Character(character)) }
+  if let character = KeyboardLayout.character(of: KeyStroke(usage: usage)) {
+    return String(Character(character))
+  }
   return "usage-0x" + Hex.text(UInt32(usage), digits: 2)
 }
 
 private let navigationKeys = [
-  "print-screen", "scroll-lock", "pause", "insert", "home", "page-up", "delete", "end", "page-down", "right", "left",
+  "print-screen", "scroll-lock", "pause", "insert", "home", "page-up", "delete", "end", "page-down", "right",
+  "left",
   "down", "up", "num-lock",
 ]
 

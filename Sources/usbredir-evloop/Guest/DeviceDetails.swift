@@ -1,5 +1,5 @@
-// What a guest has to ask the device itself for: strings, configurations. One request after the other; what is not
-// answered, or is no descriptor, stays unknown. USB 2.0, 9.6.1 and 9.6.7.
+// What a guest has to ask the device itself for: strings, configurations. One request after the other; what
+// is not answered, or is no descriptor, stays unknown. USB 2.0, 9.6.1 and 9.6.7.
 
 /// What a device's descriptors tell beyond its announcement; nil for what is unknown or not there.
 struct DeviceDetails: Equatable {
@@ -76,7 +76,9 @@ final class DeviceDetailsReader {
 
   private func readDeviceDescriptor() {
     getDescriptor(1, index: 0, language: 0, length: 18) { status, bytes in
-      guard status == .success, let indices = StringIndices(deviceDescriptor: bytes) else { return self.done() }
+      guard status == .success, let indices = StringIndices(deviceDescriptor: bytes) else {
+        return self.done()
+      }
       self.details.configurations = indices.configurations
       self.readLanguage(indices)
     }

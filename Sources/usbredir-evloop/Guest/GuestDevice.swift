@@ -1,5 +1,5 @@
-// What a usb-host says of its device: device_connect, interface_info and ep_info as one plain value. All of it is
-// the peer's word: numbers that USB does not have are left out or read as unknown.
+// What a usb-host says of its device: device_connect, interface_info and ep_info as one plain value. All of
+// it is the peer's word: numbers that USB does not have are left out or read as unknown.
 
 /// One endpoint of ep_info, endpoint 0 excepted.
 struct GuestEndpoint: Equatable {

@@ -1,4 +1,5 @@
-// Interrupt receiving as a usb-guest sees it: start and stop of each IN endpoint, what comes from it, and its end.
+// Interrupt receiving as a usb-guest sees it: start and stop of each IN endpoint, what comes from it, and its
+// end.
 
 /// What happened to receiving on an endpoint.
 enum ReceivingChange: Equatable {

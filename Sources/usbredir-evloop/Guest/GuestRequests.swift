@@ -1,5 +1,5 @@
-// Requests of a usb-guest: each has an id, goes out at once and gets one answer. An answer that fits no request is
-// dropped and counted.
+// Requests of a usb-guest: each has an id, goes out at once and gets one answer. An answer that fits no
+// request is dropped and counted.
 
 /// What a control request brought: a status, and the data of an IN request, valid during the call.
 typealias ControlCompletion = (Status, Span<UInt8>) -> Void
@@ -30,7 +30,7 @@ extension GuestSession {
   /// Sends a control request.
   /// - Parameters:
   ///   - data: the data stage of an OUT request, `setup.length` bytes; empty for IN.
-  ///   - then: called once with the answer, with `ioerror` when the device went before it, with `cancelled` when the
+  ///   - then: called once with the answer, with `ioerror` when the device went first, with `cancelled` when the
   ///     connection did. Not after `close`.
   func control(
     _ setup: SetupPacket, _ data: Span<UInt8> = Span(), then: @escaping ControlCompletion
@@ -40,22 +40,26 @@ extension GuestSession {
     let buffer = buffers.take(data.count)
     buffer.copy(data)
     let header = ControlPacketHeader(
-      endpoint: setup.requestType & 0x80, request: setup.request, requestType: setup.requestType, status: .success,
+      endpoint: setup.requestType & 0x80, request: setup.request, requestType: setup.requestType,
+      status: .success,
       value: setup.value, index: setup.index, length: setup.length)
     send(buffer, header, id: requests.add(.control(setup, then)))
   }
 
-  /// Sends `data`, at most 65535 bytes, to an interrupt OUT endpoint; `then` as in `control`, with the bytes that the
-  /// device took.
+  /// Sends `data`, at most 65535 bytes, to an interrupt OUT endpoint; `then` as in `control`, with the bytes
+  /// that the device took.
   func interruptOut(
     _ endpoint: EndpointAddress, _ data: Span<UInt8>, then: @escaping (Status, Int) -> Void
   ) throws(GuestError) {
     precondition(data.count <= 65535)
     guard let device else { throw .noDevice }
-    guard device[endpoint]?.type == .interrupt, !endpoint.isIn else { throw .noSuchEndpoint(endpoint, .interrupt) }
+    guard device[endpoint]?.type == .interrupt, !endpoint.isIn else {
+      throw .noSuchEndpoint(endpoint, .interrupt)
+    }
     let buffer = buffers.take(data.count)
     buffer.copy(data)
-    let header = InterruptPacketHeader(endpoint: endpoint.rawValue, status: .success, length: UInt16(data.count))
+    let header = InterruptPacketHeader(
+      endpoint: endpoint.rawValue, status: .success, length: UInt16(data.count))
     send(buffer, header, id: requests.add(.interruptOut(endpoint, count: data.count, then)))
   }
 

@@ -1,5 +1,5 @@
-// The usb-guest end of one connection, as QEMU is one: says hello, learns the device, and uses it. The one switch over
-// the packets of a usb-host is here; requests and receiving are in the files beside.
+// The usb-guest end of one connection, as QEMU is one: says hello, learns the device, and uses it. The one
+// switch over the packets of a usb-host is here; requests and receiving are in the files beside.
 //
 //     greeting ──hello──▶ ready ──peer gone, stream broken, close──▶ ended
 //        └─────────────────────────────────────────────────────────────▲
@@ -37,7 +37,8 @@ enum GuestError: Error, Equatable, CustomStringConvertible {
   }
 }
 
-/// Told what the usb-host does, always from the loop and never from inside a call to the session. Loop thread only.
+/// Told what the usb-host does, always from the loop and never from inside a call to the session. Loop thread
+/// only.
 protocol GuestSessionOwner: AnyObject {
   /// The peer's hello is there: `peerVersion` and `peerCapabilities` are valid.
   func guestGreeted(_ session: GuestSession)
@@ -168,7 +169,8 @@ final class GuestSession: ConnectionOwner, PacketReceiver {
     case .interruptReceivingStatus: receivingStatus(InterruptReceivingStatusHeader(decoding: typeHeader))
     case .controlPacket: answered(id, ControlPacketHeader(decoding: typeHeader), data)
     case .interruptPacket: interruptPacket(id, InterruptPacketHeader(decoding: typeHeader), data)
-    case .altSettingStatus, .isoStreamStatus, .bulkStreamsStatus, .bulkReceivingStatus, .bulkPacket, .isoPacket,
+    case .altSettingStatus, .isoStreamStatus, .bulkStreamsStatus, .bulkReceivingStatus, .bulkPacket,
+      .isoPacket,
       .bufferedBulkPacket:
       // Nothing that these answer is ever asked.
       late()
@@ -213,7 +215,9 @@ final class GuestSession: ConnectionOwner, PacketReceiver {
     for slot in 0..<32 {
       let type = header.slots[slot].type
       guard type != EndpointInfoHeader.unused, TransferType(rawValue: type) == nil else { continue }
-      bad("ep_info with transfer type " + String(type) + " for endpoint " + EndpointAddress(slot: slot).description)
+      bad(
+        "ep_info with transfer type " + String(type) + " for endpoint "
+          + EndpointAddress(slot: slot).description)
     }
     endpoints = GuestDevice.endpoints(header)
     infosChanged()

@@ -1,7 +1,8 @@
-// How often an endpoint is polled, from bInterval and the device's speed. USB 2.0, table 9-13; USB 3.2, table 9-25.
+// How often an endpoint is polled, from bInterval and the device's speed. USB 2.0, table 9-13; USB 3.2, table
+// 9-25.
 
-/// Microseconds between two polls; nil where bInterval says nothing: bulk and control endpoints, an unknown speed, a
-/// value out of range.
+/// Microseconds between two polls; nil where bInterval says nothing: bulk and control endpoints, an unknown
+/// speed, a value out of range.
 func pollInterval(_ type: TransferType, _ interval: UInt8, _ speed: Speed) -> UInt64? {
   guard type == .interrupt || type == .isochronous, interval > 0 else { return nil }
   switch speed {
@@ -23,5 +24,6 @@ func intervalText(_ microseconds: UInt64) -> String {
 /// Seconds with six decimals: `0.004123`.
 func secondsText(_ nanoseconds: UInt64) -> String {
   let fraction = String(nanoseconds / 1000 % 1_000_000)
-  return String(nanoseconds / 1_000_000_000) + "." + String(repeating: "0", count: 6 - fraction.utf8.count) + fraction
+  return String(nanoseconds / 1_000_000_000) + "." + String(repeating: "0", count: 6 - fraction.utf8.count)
+    + fraction
 }

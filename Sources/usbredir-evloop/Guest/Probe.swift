@@ -1,7 +1,8 @@
-// `probe`: connects as a usb-guest, describes the device, receives on every interrupt IN endpoint, and stops in order.
+// `probe`: connects as a usb-guest, describes the device, receives on every interrupt IN endpoint, and stops
+// in order.
 //
-//     connecting ─▶ greeting ──hello──▶ waiting ──device_connect──▶ describing ──details──▶ receiving ─▶ stopping ─▶ over
-//         └────────────┴───────────────────┴──── failure, timeout, signal ───┴─────────────────┴─────────────────────▲
+//     connecting ▶ greeting ─hello▶ waiting ─device_connect▶ describing ─details▶ receiving ▶ stopping ▶ over
+//         └───────────┴────────────────┴──── failure, time, signal ──┴───────────────┴───────────────────▲
 import CPosix
 
 /// Where a probe's lines go.
@@ -212,7 +213,9 @@ final class Probe: ConnectorOwner, GuestSessionOwner {
       return log.warning(error.description)
     }
     tallies.append(ProbeSummary.Tally(endpoint: endpoint.address))
-    if device.interface(of: endpoint)?.isBootKeyboard == true { keyboards[endpoint.address.slot] = BootKeyboard() }
+    if device.interface(of: endpoint)?.isBootKeyboard == true {
+      keyboards[endpoint.address.slot] = BootKeyboard()
+    }
   }
 
   /// Since receiving was asked for; what a peer sent before that counts from then.
@@ -228,8 +231,10 @@ final class Probe: ConnectorOwner, GuestSessionOwner {
     switch stage {
     case .connecting: fail(server + ": no connection " + limit)
     case .greeting:
-      fail(server + ": no hello " + limit + "; is it a usbredir server, and does another guest have the device?")
-    case .waiting: fail(server + ": the server has no device: none was announced " + limit + "; is it plugged in?")
+      fail(
+        server + ": no hello " + limit + "; is it a usbredir server, and does another guest have the device?")
+    case .waiting:
+      fail(server + ": the server has no device: none was announced " + limit + "; is it plugged in?")
     case .describing: described()
     case .receiving: stop("the time is over")
     case .stopping: end(reason)

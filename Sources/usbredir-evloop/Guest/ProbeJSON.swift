@@ -19,7 +19,8 @@ enum ProbeJSON {
     case .report(let report): return members(report)
     case .status(let time, let endpoint, let status):
       return [
-        ("event", jsonString("status")), ("time", secondsText(time)), ("endpoint", jsonString(endpoint.description)),
+        ("event", jsonString("status")), ("time", secondsText(time)),
+        ("endpoint", jsonString(endpoint.description)),
       ] + members(status)
     case .end(let summary): return members(summary)
     }
@@ -48,7 +49,8 @@ enum ProbeJSON {
   private static func members(_ endpoint: GuestEndpoint, _ interval: UInt64?) -> [(String, String)] {
     [
       ("event", jsonString("endpoint")), ("endpoint", jsonString(endpoint.address.description)),
-      ("type", jsonString(endpoint.type.name)), ("direction", jsonString(endpoint.address.isIn ? "in" : "out")),
+      ("type", jsonString(endpoint.type.name)),
+      ("direction", jsonString(endpoint.address.isIn ? "in" : "out")),
       ("interface", String(endpoint.interface)),
       ("max_packet_size", endpoint.maxPacketSize > 0 ? String(endpoint.maxPacketSize) : "null"),
       ("interval", String(endpoint.interval)), ("interval_us", interval.map { String($0) } ?? "null"),

@@ -5,7 +5,8 @@ enum ProbeText {
   static func lines(_ event: ProbeEvent) -> String {
     switch event {
     case .hello(let server, let version, let capabilities):
-      return "server: " + server + ", " + printable(version) + "\ncapabilities: " + capabilities.description + "\n"
+      return "server: " + server + ", " + printable(version) + "\ncapabilities: " + capabilities.description
+        + "\n"
     case .device(let device, let details): return lines(device, details)
     case .interface(let interface):
       return "interface " + String(interface.number) + ": " + interfaceName(interface) + "\n"
@@ -20,7 +21,9 @@ enum ProbeText {
     let numbers = triple(device.classCode, device.subclass, device.protocol)
     var text = "device: " + deviceID(device.vendor, device.product)
     text += ", release " + (device.release.map { bcdText($0) } ?? "-")
-    text += ", " + (device.speed.name ?? "unknown") + " speed, class " + className(device.classCode) + numbers + "\n"
+    text +=
+      ", " + (device.speed.name ?? "unknown") + " speed, class " + className(device.classCode) + numbers
+      + "\n"
     text += "manufacturer: " + orDash(details.manufacturer) + "\n"
     text += "product: " + orDash(details.product) + "\n"
     text += "serial: " + orDash(details.serial) + "\n"
@@ -42,7 +45,8 @@ enum ProbeText {
     var words = report.data.map { Hex.text(UInt32($0), digits: 2) }
     if words.isEmpty { words = ["(empty)"] }
     let keys = report.keys.map { keysText($0) } ?? ""
-    return timed(report.time, report.endpoint, words.joined(separator: " ") + (keys.isEmpty ? "" : "  " + keys))
+    return timed(
+      report.time, report.endpoint, words.joined(separator: " ") + (keys.isEmpty ? "" : "  " + keys))
   }
 
   /// `press left-shift, press h 'H'; release a`.
@@ -94,7 +98,8 @@ enum ProbeText {
   }
 }
 
-/// The class of an interface, its numbers, and what it is where that has a name of its own: `hid (3/1/1), boot keyboard`.
+/// The class of an interface, its numbers, and what it is where that has a name of its own: `hid (3/1/1),
+/// boot keyboard`.
 func interfaceName(_ interface: InterfaceInfoHeader.Interface) -> String {
   let (classCode, subclass, code) = (interface.classCode, interface.subclass, interface.protocol)
   let kind = interfaceKind(interface).map { ", " + $0 } ?? ""

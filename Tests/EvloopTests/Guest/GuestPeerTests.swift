@@ -43,7 +43,10 @@ struct GuestPeerTests {
   @Test(arguments: [
     ("a first packet that is no hello", packet(RawHost.connect, []), "not hello"),
     ("text", Array("HTTP/1.1 400 Bad Request\r\n\r\n".utf8), "a length of"),
-    ("a second hello", hello(.all) + rawPacket(0, [UInt8](repeating: 0, count: 68), inForce), "a second hello"),
+    (
+      "a second hello", hello(.all) + rawPacket(0, [UInt8](repeating: 0, count: 68), inForce),
+      "a second hello"
+    ),
   ])
   func aStreamThatIsNoUsbredirEndsTheSession(_ name: String, _ bytes: [UInt8], _ words: String) {
     give(bytes)
@@ -82,7 +85,8 @@ struct GuestPeerTests {
     give(packet(InterruptPacketHeader(endpoint: 0x81, status: .success, length: 1), data: [1], inForce))
     give(packet(InterruptReceivingStatusHeader(status: .success, endpoint: 0x81), inForce))
     give(packet(AltSettingStatusHeader(status: .success, interface: 0, alt: 0), inForce))
-    give(packet(BulkPacketHeader(endpoint: 0x82, status: .success, length: 1, streamID: 0), data: [1], inForce))
+    give(
+      packet(BulkPacketHeader(endpoint: 0x82, status: .success, length: 1, streamID: 0), data: [1], inForce))
     #expect(guest.session?.latePackets == 7)
     #expect(guest.session?.badPackets == 0)
     #expect(guest.take() == [])

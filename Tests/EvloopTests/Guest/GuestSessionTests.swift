@@ -116,12 +116,15 @@ struct GuestSessionTests {
 
   @Test func whatTheDeviceDoesNotHaveIsNotAskedFor() throws {
     let bulk = EndpointAddress(rawValue: 0x82)
-    #expect(throws: GuestError.noSuchEndpoint(bulk, .interrupt)) { try guest.session?.startInterruptReceiving(bulk) }
+    #expect(throws: GuestError.noSuchEndpoint(bulk, .interrupt)) {
+      try guest.session?.startInterruptReceiving(bulk)
+    }
     #expect(throws: GuestError.noSuchEndpoint(interruptOut, .interrupt)) {
       try guest.session?.startInterruptReceiving(interruptOut)
     }
     #expect(throws: GuestError.noSuchEndpoint(interruptIn, .interrupt)) { try guest.out(interruptIn, [1]) }
-    #expect(GuestError.noSuchEndpoint(bulk, .interrupt).description == "the device has no interrupt endpoint 0x82")
+    #expect(
+      GuestError.noSuchEndpoint(bulk, .interrupt).description == "the device has no interrupt endpoint 0x82")
   }
 
   /// B2.6, B2.7: the same connection, and what was in flight ends.

@@ -1,9 +1,11 @@
-// What the tests of Guest share: a real session that serves a device, a peer of bytes, and an owner with a record.
+// What the tests of Guest share: a real session that serves a device, a peer of bytes, and an owner with a
+// record.
 import CPosix
 
 @testable import usbredir_evloop
 
-/// The usb-host of a test: a `Session` with a virtual device, on the other end of a socket pair in the same loop.
+/// The usb-host of a test: a `Session` with a virtual device, on the other end of a socket pair in the same
+/// loop.
 final class ServedDevice: SessionOwner {
   let device: VirtualDevice
   /// What the guest's end of the connection gets.
@@ -53,7 +55,9 @@ final class RawHost {
   }
 
   func write(_ bytes: [UInt8]) {
-    _ = unsafe bytes.withUnsafeBytes { unsafe send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
+    _ = unsafe bytes.withUnsafeBytes {
+      unsafe send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
+    }
   }
 
   /// What the guest has sent since the last call.
@@ -68,7 +72,9 @@ final class RawHost {
   func announce(_ capabilities: Capabilities = .all) {
     let inForce = Capabilities.negotiated(GuestSession.capabilities, capabilities)
     write(hello(capabilities))
-    write(packet(RawHost.endpoints, inForce) + packet(RawHost.interfaces, inForce) + packet(RawHost.connect, inForce))
+    write(
+      packet(RawHost.endpoints, inForce) + packet(RawHost.interfaces, inForce)
+        + packet(RawHost.connect, inForce))
   }
 
   static let connect = DeviceConnectHeader(
@@ -132,7 +138,8 @@ final class GuestRecord: GuestSessionOwner {
   }
 
   /// Sends a control request and notes its answer: `control success 0102`.
-  func control(_ type: UInt8, _ request: UInt8, _ value: UInt16, length: UInt16, _ data: [UInt8] = []) throws {
+  func control(_ type: UInt8, _ request: UInt8, _ value: UInt16, length: UInt16, _ data: [UInt8] = []) throws
+  {
     let setup = SetupPacket(requestType: type, request: request, value: value, index: 0, length: length)
     try session?.control(setup, data.span) { [record = Unowned(self)] status, bytes in
       record.value.note("control \(status) " + Hex.text(bytes))

@@ -28,7 +28,8 @@ struct BootKeyboardTests {
   }
 
   @Test func whatIsNoBootReport() {
-    #expect(lines([[], [0, 0, 4], [UInt8](repeating: 4, count: 9)]) == ["no report", "no report", "no report"])
+    #expect(
+      lines([[], [0, 0, 4], [UInt8](repeating: 4, count: 9)]) == ["no report", "no report", "no report"])
   }
 
   @Test func aKeyTwiceIsOneKey() {
@@ -36,7 +37,8 @@ struct BootKeyboardTests {
   }
 
   @Test(arguments: [
-    (UInt8(4), "a"), (29, "z"), (39, "0"), (40, "enter"), (44, "space"), (56, "/"), (57, "caps-lock"), (58, "f1"),
+    (UInt8(4), "a"), (29, "z"), (39, "0"), (40, "enter"), (44, "space"), (56, "/"), (57, "caps-lock"),
+    (58, "f1"),
     (69, "f12"), (70, "print-screen"), (79, "right"), (82, "up"), (83, "num-lock"), (84, "keypad-/"),
     (99, "keypad-."), (101, "application"), (104, "f13"), (115, "f24"), (0xa5, "usage-0xa5"),
   ])
@@ -118,13 +120,15 @@ struct ProbeLineTests {
   private static let details = DeviceDetails(
     manufacturer: "A\u{1b}[31m", product: "B \"q\"", serial: nil, configuration: 1, configurations: 2)
   private static let keys = KeyChanges(
-    pressed: [KeyChanges.Press(key: "left-shift"), KeyChanges.Press(key: "h", character: "H")], released: ["a"])
+    pressed: [KeyChanges.Press(key: "left-shift"), KeyChanges.Press(key: "h", character: "H")],
+    released: ["a"])
 
   private static let events: [(event: ProbeEvent, text: String, json: String)] = [
     (
       .hello(server: "127.0.0.1:4000", version: "x 1", [.filter, .ids64]),
       "server: 127.0.0.1:4000, x 1\ncapabilities: filter 64bits_ids\n",
-      #"{"event": "hello", "server": "127.0.0.1:4000", "version": "x 1", "capabilities": ["filter", "64bits_ids"]}"#
+      #"{"event": "hello", "server": "127.0.0.1:4000", "version": "x 1", "#
+        + #""capabilities": ["filter", "64bits_ids"]}"#
     ),
     (
       .hello(server: "s", version: "", []), "server: s, \ncapabilities: none\n",
@@ -140,8 +144,8 @@ struct ProbeLineTests {
       configuration: 1 (the device has 2)
 
       """,
-      #"{"event": "device", "id": "1234:abcd", "release": "2.03", "speed": "high", "class": 0, "subclass": 0, "#
-        + #""protocol": 0, "manufacturer": "A\u001b[31m", "product": "B \"q\"", "serial": null, "#
+      #"{"event": "device", "id": "1234:abcd", "release": "2.03", "speed": "high", "class": 0, "#
+        + #""subclass": 0, "protocol": 0, "manufacturer": "A\u001b[31m", "product": "B \"q\"", "serial": null, "#
         + #""configuration": 1, "configurations": 2}"#
     ),
     (
@@ -154,8 +158,8 @@ struct ProbeLineTests {
       configuration: -
 
       """,
-      #"{"event": "device", "id": "1234:abcd", "release": null, "speed": "high", "class": 0, "subclass": 0, "#
-        + #""protocol": 0, "manufacturer": null, "product": null, "serial": null, "configuration": null, "#
+      #"{"event": "device", "id": "1234:abcd", "release": null, "speed": "high", "class": 0, "#
+        + #""subclass": 0, "protocol": 0, "manufacturer": null, "product": null, "serial": null, "configuration": null, "#
         + #""configurations": null}"#
     ),
     (
@@ -181,7 +185,8 @@ struct ProbeLineTests {
     ),
     (
       .status(time: 0, address, .failed(.stall)), "    0.000000  0x81  interrupt_packet: stall\n",
-      #"{"event": "status", "time": 0.000000, "endpoint": "0x81", "packet": "interrupt_packet", "status": "stall"}"#
+      #"{"event": "status", "time": 0.000000, "endpoint": "0x81", "packet": "interrupt_packet", "#
+        + #""status": "stall"}"#
     ),
     (
       .status(time: 0, address, .receiving(.ended(.stall))), "    0.000000  0x81  receiving ended: stall\n",
@@ -192,7 +197,9 @@ struct ProbeLineTests {
       .end(
         ProbeSummary(
           reason: "interrupted", duration: 1_500_000_000,
-          tallies: [ProbeSummary.Tally(endpoint: address, reports: 1), ProbeSummary.Tally(endpoint: interruptIn2)])),
+          tallies: [
+            ProbeSummary.Tally(endpoint: address, reports: 1), ProbeSummary.Tally(endpoint: interruptIn2),
+          ])),
       "end: interrupted; 1 report in 1.500000 s (0x81: 1, 0x82: 0)\n",
       #"{"event": "end", "reason": "interrupted", "duration": 1.500000, "reports": 1, "#
         + #""endpoints": {"0x81": 1, "0x82": 0}}"#
@@ -214,7 +221,8 @@ struct ProbeLineTests {
     }
     #expect(
       names == [
-        "mass-storage (8/6/80), bulk-only", "communications (2/2/1), serial port", "vendor-specific (255/0/0)",
+        "mass-storage (8/6/80), bulk-only", "communications (2/2/1), serial port",
+        "vendor-specific (255/0/0)",
         "0x42 (66/1/2)",
       ])
   }

@@ -14,7 +14,9 @@ private final class ProbeRun {
   var isRead = true
   private(set) var probe: Probe?
 
-  init(_ loop: EventLoop, json: Bool = false, duration: UInt32? = nil, count: Int? = nil, timeout: UInt32 = 10) {
+  init(
+    _ loop: EventLoop, json: Bool = false, duration: UInt32? = nil, count: Int? = nil, timeout: UInt32 = 10
+  ) {
     self.loop = loop
     var options = ProbeOptions(address: .unix("/nowhere"))
     options.json = json
@@ -107,7 +109,8 @@ struct ProbeTests {
   }
 
   @Test func stringsThatStallAreMissing() throws {
-    device.answer(ControlRule(requestType: 0x80, request: 6, value: 0x0302, index: nil, answer: .fails(.stalled)))
+    device.answer(
+      ControlRule(requestType: 0x80, request: 6, value: 0x0302, index: nil, answer: .fails(.stalled)))
     device.answer(ControlRule(requestType: 0x80, request: 6, value: 0x0303, index: nil, answer: .data([9])))
     let run = ProbeRun(loop, duration: 0)
     #expect(try finish(run) == 0)
@@ -155,7 +158,8 @@ struct ProbeTests {
     #expect(
       run.lines.suffix(5) == [
         "    T  0x81  receiving", "    T  0x81  01", "    T  0x81  interrupt_packet: stall",
-        "    T  0x81  receiving ended: stall", "end: no endpoint receives any more; 1 report in T s (0x81: 1)",
+        "    T  0x81  receiving ended: stall",
+        "end: no endpoint receives any more; 1 report in T s (0x81: 1)",
       ])
   }
 
@@ -214,7 +218,9 @@ struct ProbeTests {
     let run = ProbeRun(loop, json: true, count: 6)
     run.probe?.adopt(host.guestDescriptor, to: "test")
     #expect(run.finish() == 0)
-    let texts = run.lines.filter { $0.contains("\"report\"") }.compactMap { $0.firstMatch(of: /"text": (".*")/)?.output.1 }
+    let texts = run.lines.filter { $0.contains("\"report\"") }.compactMap {
+      $0.firstMatch(of: /"text": (".*")/)?.output.1
+    }
     #expect(texts == [#""H""#, #""""#, #""i""#, #""""#, #""\n""#, #""""#])
     #expect(run.lines.last?.hasPrefix(#"{"event": "end", "reason": "all reports came""#) == true)
   }
