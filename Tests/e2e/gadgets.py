@@ -1,0 +1,54 @@
+"""USB devices of machine A, made with configfs. One function describes one gadget; a new one goes beside it."""
+
+from dataclasses import dataclass
+
+VENDOR, PRODUCT = 0x1D6B, 0x0104
+
+# The boot keyboard of the HID specification, appendix B.1: modifiers, a reserved byte, six keys; five LEDs back.
+BOOT_KEYBOARD_REPORTS = bytes.fromhex(
+    "05010906a101050719e029e71500250175019508810295017508810395057501050819012905910295017503910395067508"
+    "1500256505071900296581 00c0")
+
+
+@dataclass
+class Function:
+    """One function of a gadget: its configfs name, and its attributes (text, or bytes written in one go)."""
+    name: str
+    attributes: dict
+
+
+def boot_keyboard():
+    return Function("hid.keyboard", {
+        "protocol": "1", "subclass": "1", "report_length": "8", "report_desc": BOOT_KEYBOARD_REPORTS})
+
+
+class Gadget:
+    """A USB device with one function, on the dummy bus `number`. Not plugged in before `bind`."""
+
+    def __init__(self, machine, number, function, serial):
+        self._machine = machine
+        self._number = number
+        self._path = f"/sys/kernel/config/usb_gadget/g{number}"
+        machine.run(" && ".join(self._creation(function, serial)))
+
+    def bind(self):
+        self._machine.run(f"echo dummy_udc.{self._number} >{self._path}/UDC")
+
+    def unbind(self):
+        """Unplugs the device."""
+        self._machine.run(f"echo >{self._path}/UDC")
+
+    def _creation(self, function, serial):
+        strings, configuration = "strings/0x409", "configs/c.1"
+        yield f"mkdir -p {self._path} && cd {self._path}"
+        yield f"mkdir -p {strings} {configuration}/{strings} functions/{function.name}"
+        yield f"echo {VENDOR:#06x} >idVendor"
+        yield f"echo {PRODUCT:#06x} >idProduct"
+        yield f"echo {serial} >{strings}/serialnumber"
+        yield f"echo usbredir-evloop >{strings}/manufacturer"
+        yield f"echo {function.name} >{strings}/product"
+        for attribute, value in function.attributes.items():
+            if isinstance(value, bytes):
+                value = "".join(f"\\x{byte:02x}" for byte in value)
+            yield f"printf '{value}' >functions/{function.name}/{attribute}"
+        yield f"ln -s functions/{function.name} {configuration}"

@@ -1,0 +1,95 @@
+"""The laboratory of one scenario run: its directory, its machines and servers, and the end of all of them.
+
+The usb-host side is either the server running here, or a machine "A" with gadgets and the server in it. The
+usb-guest side is a machine "B" whose QEMU has usb-redir devices.
+"""
+
+import pathlib
+import shutil
+import socket
+import tempfile
+
+import image
+from kernel import Kernel
+from server import LocalServer, MachineServer
+from vm import VM
+
+# What a usb-guest's kernel needs for the controllers that usb-redir is plugged into, and for keyboards.
+GUEST_MODULES = ["xhci-pci", "uhci-hcd", "usbhid", "hid-generic", "evdev"]
+
+# One bus per gadget, and the drivers of a real usb-host first: the server has to take a device from them.
+HOST_MODULES = ["e1000", "usbhid", "hid-generic", "dummy_hcd num=2", "usb_f_hid"]
+
+SERVER_IN_MACHINE = "bin/usbredir-evloop"
+
+
+class Lab:
+    def __init__(self, binary, steps):
+        self.binary = binary
+        self.step = steps.step
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="e2e-"))
+        self._kernel = Kernel()
+        self._machines = []
+        self._servers = []
+        self._local = []
+
+    def usb_host(self, port):
+        """Machine A, already booting; `port` of the build machine leads to port 4000 in it."""
+        machine = image.machine(
+            self._kernel, HOST_MODULES, {SERVER_IN_MACHINE: self.binary, "bin/udevd": image.udevd()})
+        return self._start("A", machine, [
+            "-netdev", f"user,id=net0,restrict=on,hostfwd=tcp:127.0.0.1:{port}-10.0.2.15:4000",
+            "-device", "e1000,netdev=net0,romfile="])
+
+    def usb_guest(self, controllers, redirections):
+        """Machine B, already booting: USB controllers, and the connections that usb-redir devices are fed from."""
+        arguments = [word for controller in controllers for word in ("-device", controller)]
+        for number, (bus, chardev) in enumerate(redirections):
+            arguments += ["-chardev", f"socket,id=c{number},reconnect=1,{chardev}",
+                          "-device", f"usb-redir,chardev=c{number},bus={bus},debug=2"]
+        return self._start("B", image.machine(self._kernel, GUEST_MODULES, {}), arguments)
+
+    def serve(self, exports, stdin=None):
+        """The server on the build machine."""
+        server = LocalServer(self.binary, exports, self.directory / "server", stdin)
+        self._servers.append(server)
+        self._local.append(server)
+        return server
+
+    def serve_in(self, host, exports):
+        """The server in machine A."""
+        server = MachineServer(host, f"/{SERVER_IN_MACHINE}", exports)
+        self._servers.append(server)
+        return server
+
+    def logs(self):
+        """The end of what each part had to say, for the report of a failure, as (name, lines)."""
+        for server in self._servers:
+            try:
+                yield "server", last_lines(server.log())
+            except (AssertionError, OSError) as error:
+                yield "server", [f"its log cannot be read: {error}"]
+        for log in sorted(self.directory.glob("*/*.log")):
+            yield str(log.relative_to(self.directory)), last_lines(log.read_text(errors="replace"))
+
+    def close(self, keep):
+        for end in self._local + self._machines:
+            end.kill()
+        if not keep:
+            shutil.rmtree(self.directory, ignore_errors=True)
+
+    def _start(self, name, machine, arguments):
+        directory = self.directory / f"{name}{len(self._machines)}"
+        started = VM(name, directory, self._kernel, machine, arguments)
+        self._machines.append(started)
+        return started
+
+
+def last_lines(text):
+    return text.splitlines()[-25:]
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]

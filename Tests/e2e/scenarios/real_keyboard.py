@@ -1,0 +1,112 @@
+"""A keyboard behind a real kernel's usbfs, taken from its driver and given back.
+
+    machine A (usb-host)                                           machine B (usb-guest)
+    f_hid gadget ─▶ dummy_hcd ─▶ usbfs ─▶ usbredir-evloop :4000
+      /dev/hidg0                              ▲
+                                              └─ slirp hostfwd ── TCP ── QEMU usb-redir ─▶ qemu-xhci ─▶ evdev
+                                              └─ slirp hostfwd ── TCP ── a second client (this process)
+"""
+
+import socket
+
+import gadgets
+import keyboard
+from evdev import Keyboard, Watcher
+from lab import free_port
+from steps import expect, expect_same, wait_until
+
+SERIAL = "E2E0001"
+DEVICE_ID = f"{gadgets.VENDOR:04x}:{gadgets.PRODUCT:04x}"
+KEYS = keyboard.sample_keys(200)
+FEW_KEYS = KEYS[:20]
+
+CONTROLLERS = ["qemu-xhci,id=xhci,addr=4"]
+PLACE = "usb-0000:00:04.0-1/"
+
+
+def run(lab):
+    forwarded = free_port()
+    redirections = [("xhci.0", f"host=127.0.0.1,port={forwarded}")]
+    host = lab.usb_host(forwarded)
+    guest = lab.usb_guest(CONTROLLERS, redirections)
+
+    with lab.step("A's own driver has the keyboard"):
+        host.booted().run("udevd --daemon")
+        gadget = gadgets.Gadget(host, 0, gadgets.boot_keyboard(), SERIAL)
+        gadget.bind()
+        wait_until(lambda: driver(host) == "usbhid", 60, "usbhid is bound in A")
+
+    with lab.step("the server listens"):
+        server = lab.serve_in(host, [f"id={DEVICE_ID},serial={SERIAL},listen=0.0.0.0:4000"])
+        server.wait_listening(4000)
+
+    def arrive(what, plugged, keys):
+        with lab.step(f"{what}: {len(keys)} key presses arrive in order"):
+            type_keys(host, keys)
+            expected = [event for key in keys for event in ((keyboard.CODES[key], 1), (keyboard.CODES[key], 0))]
+            taken = plugged.take_keys(lambda events: len(events) >= len(expected))
+            expect_same("presses and releases", expected, taken)
+
+    with lab.step("the keyboard appears in B"):
+        plugged = Keyboard(Watcher(guest.booted()), PLACE)
+        expect("VID:PID", DEVICE_ID, plugged.wait_plugged())
+        expect("driver in A", "usbfs", driver(host))
+    arrive("first guest", plugged, KEYS)
+
+    with lab.step("the caps-lock LED set in B reaches the gadget"):
+        host.run("hidg leds /dev/hidg0 >/run/leds.log 2>&1 &")
+        for lit, bits in ((True, "leds 02"), (False, "leds 00"), (True, "leds 02")):
+            plugged.set_led(keyboard.CAPS_LOCK_LED, lit)
+            wait_until(lambda: host.run("tail -n 1 /run/leds.log") == bits, 60, f"output report `{bits}`")
+        # A reader left behind would keep the gadget's node open across the re-plug.
+        host.run("killall hidg")
+
+    with lab.step("unbinding the gadget removes the device in B"):
+        connections = server.connections(4000)
+        gadget.unbind()
+        plugged.wait_unplugged()
+
+    with lab.step("binding it again brings it back over the same connection"):
+        gadget.bind()
+        plugged.wait_plugged(times=2)
+        expect("connections", connections, server.connections(4000))
+    arrive("after the re-plug", plugged, FEW_KEYS)
+
+    with lab.step("a second client is refused"):
+        refused(forwarded)
+        expect("connections", connections, server.connections(4000))
+    arrive("after the second client", plugged, FEW_KEYS)
+
+    with lab.step("B is killed, and a new one is served"):
+        guest.kill()
+        guest = lab.usb_guest(CONTROLLERS, redirections)
+        plugged = Keyboard(Watcher(guest.booted()), PLACE)
+        plugged.wait_plugged()
+    arrive("second guest", plugged, KEYS)
+
+    with lab.step("after SIGTERM the server ends with status 0, and A's driver has the keyboard again"):
+        expect("status", 0, server.stop())
+        wait_until(lambda: driver(host) == "usbhid", 60, "usbhid is bound in A")
+        plugged.wait_unplugged()
+
+
+def driver(host):
+    """Name of the kernel driver that has the keyboard's interface in A, by the id and not by a bus number."""
+    return host.run(
+        f"cd /sys/bus/usb/devices; for d in *; do [ \"$(cat $d/serial 2>/dev/null)\" = {SERIAL} ]"
+        " && basename $(readlink $d:1.0/driver || echo none); done; true")
+
+
+def type_keys(host, keys):
+    usages = " ".join(f"{keyboard.USAGES[key]:x}" for key in keys)
+    host.run(f"echo {usages} | hidg type /dev/hidg0", timeout=120)
+
+
+def refused(port):
+    """The connection is closed without a usbredir conversation: not even a hello comes."""
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as client:
+        try:
+            received = client.recv(1)
+        except ConnectionResetError:
+            received = b""
+    expect("bytes for the second client", b"", received)

@@ -1,0 +1,113 @@
+"""A virtual machine: QEMU without KVM, one shell on a serial port, everything under a timeout.
+
+    driver ──unix socket── ttyS1  shell: one command a line, an end marker after its output
+    console.log ◀───────── ttyS0  the kernel's messages
+    qemu.log    ◀───────── stderr QEMU's own, among them what usb-redir says with debug=2
+"""
+
+import os
+import pathlib
+import re
+import signal
+import socket
+import subprocess
+import time
+
+from steps import wait_until
+
+# No scenario is meant to take so long: this ends a machine whose driver was killed.
+LIFETIME = 900
+BOOT = 180
+
+KERNEL_COMMAND_LINE = "console=ttyS0 quiet panic=-1 mitigations=off nokaslr random.trust_cpu=on"
+
+
+class VM:
+    def __init__(self, name, directory, kernel, image, arguments=()):
+        self.name = name
+        self.directory = pathlib.Path(directory)
+        self.directory.mkdir()
+        image.write(self.directory / "initramfs")
+        self.command = [
+            "qemu-system-x86_64", "-accel", "tcg", "-cpu", "max", "-m", "256", "-nodefaults", "-no-reboot",
+            "-display", "none", "-pidfile", str(self.directory / "pid"),
+            "-kernel", str(kernel.image), "-initrd", str(self.directory / "initramfs"),
+            "-append", KERNEL_COMMAND_LINE,
+            "-serial", f"file:{self.directory}/console.log",
+            "-serial", f"unix:{self.directory}/shell,server=on,wait=off", *arguments]
+        with open(self.log, "wb") as log:
+            self._process = subprocess.Popen(
+                ["timeout", "--kill-after=5", str(LIFETIME), *self.command],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        self._shell = None
+        self._pending = b""
+        try:
+            # At once: what the machine writes while nobody is connected is lost.
+            wait_until(self._connect, BOOT, f"{self.name}: QEMU's serial port", self._alive)
+        except BaseException:
+            self.kill()
+            raise
+
+    @property
+    def log(self):
+        return self.directory / "qemu.log"
+
+    def booted(self):
+        """Waits for the shell. Machines start when they are made, so that two of them boot side by side."""
+        self._read_until(rb"@@ready\r?\n", BOOT)
+        return self
+
+    def run(self, command, timeout=60, check=True):
+        """Output of a shell command in the machine; with `check` a failure of the command is one of the step."""
+        assert "\n" not in command
+        self._shell.sendall(command.encode() + b"\n")
+        output, status = self._read_until(rb"\r?\n@@end (\d+)\r?\n", timeout)
+        if check and int(status) != 0:
+            raise AssertionError(f"{self.name}: `{command}` ended with {int(status)}:\n{output}")
+        return output
+
+    def holds(self, command):
+        """Whether a shell command succeeds in the machine."""
+        return self.run(f"if {command}; then echo yes; fi") == "yes"
+
+    def kill(self):
+        """SIGKILL, as when a machine crashes: its connections are closed by the kernel, not by QEMU."""
+        pidfile = self.directory / "pid"
+        if pidfile.exists() and self._process.poll() is None:
+            os.kill(int(pidfile.read_text()), signal.SIGKILL)
+        elif self._process.poll() is None:
+            self._process.terminate()
+        self._process.wait()
+        if self._shell:
+            self._shell.close()
+
+    def _connect(self):
+        shell = socket.socket(socket.AF_UNIX)
+        try:
+            shell.connect(str(self.directory / "shell"))
+        except OSError:
+            shell.close()
+            return False
+        self._shell = shell
+        return True
+
+    def _alive(self):
+        if self._process.poll() is not None:
+            raise AssertionError(f"{self.name}: QEMU ended:\n{self.log.read_text(errors='replace')}")
+
+    def _read_until(self, marker, timeout):
+        deadline = time.monotonic() + timeout
+        while not (found := re.search(marker, self._pending)):
+            self._shell.settimeout(max(0.01, deadline - time.monotonic()))
+            try:
+                received = self._shell.recv(65536)
+            except TimeoutError:
+                shown = self._pending.decode(errors="replace")
+                raise AssertionError(f"{self.name}: no answer in {timeout} s; so far: {shown}") from None
+            if not received:
+                self._process.wait()
+                self._alive()
+            self._pending += received
+        output = self._pending[:found.start()].decode(errors="replace")
+        self._pending = self._pending[found.end():]
+        return output.rstrip("\n"), *found.groups()
