@@ -28,7 +28,6 @@ def run(lab):
     forwarded = free_port()
     redirections = [("xhci.0", f"host=127.0.0.1,port={forwarded}")]
     host = lab.usb_host(forwarded)
-    guest = lab.usb_guest(CONTROLLERS, redirections)
 
     with lab.step("A's own driver has the keyboard"):
         host.booted().run("udevd --daemon")
@@ -39,6 +38,9 @@ def run(lab):
     with lab.step("the server listens"):
         server = lab.serve_in(host, [f"id={DEVICE_ID},serial={SERIAL},listen=0.0.0.0:4000"])
         server.wait_listening(4000)
+
+    # Not earlier: slirp would accept B's connection before anybody listens in A.
+    guest = lab.usb_guest(CONTROLLERS, redirections)
 
     def arrive(what, plugged, keys):
         with lab.step(f"{what}: {len(keys)} key presses arrive in order"):
@@ -109,4 +111,6 @@ def refused(port):
             received = client.recv(1)
         except ConnectionResetError:
             received = b""
+        except TimeoutError:
+            raise AssertionError("its connection stays open") from None
     expect("bytes for the second client", b"", received)
