@@ -14,8 +14,8 @@ from kernel import Kernel
 from server import LocalServer, MachineServer
 from vm import VM
 
-# What a usb-guest's kernel needs for the controllers that usb-redir is plugged into, and for keyboards.
-GUEST_MODULES = ["xhci-pci", "uhci-hcd", "usbhid", "hid-generic", "evdev"]
+# What a usb-guest's kernel needs for the controller that usb-redir is plugged into, and for keyboards.
+GUEST_MODULES = ["xhci-pci", "usbhid", "hid-generic", "evdev"]
 
 # One bus per gadget, and the drivers of a real usb-host first: the server has to take a device from them.
 HOST_MODULES = ["e1000", "usbhid", "hid-generic", "dummy_hcd num=2", "usb_f_hid"]
