@@ -54,7 +54,6 @@ typedef struct MockedDevice {
   int errors[mockedOther + 1];    // …and with which errno.
   int holds[mockedOther + 1];     // How many of the next ones wait for mockedDeviceLetGo.
   UMockdevIoctlClient *held;
-  enum MockedRequest heldRequest;
   struct usbdevfs_urb *posted[mockedURBs];
   int postedCount;
   struct usbdevfs_urb *done[mockedURBs];
@@ -274,13 +273,29 @@ static inline void mockedComplete(MockedDevice *device, UMockdevIoctlClient *cli
   umockdev_ioctl_client_complete(client, error ? -1 : result, error);
 }
 
+/// A caller that should not have waited would wait for ever: what nobody lets go fails after 20 s.
+static void *mockedExpire(void *context) {
+  MockedDevice *device = context;
+  UMockdevIoctlClient *client = device->held;
+  sleep(20);
+  pthread_mutex_lock(&device->lock);
+  if (client && device->held == client) {
+    umockdev_ioctl_client_complete(client, -1, ETIME);
+    device->held = NULL;
+  }
+  pthread_mutex_unlock(&device->lock);
+  return NULL;
+}
+
 static gboolean mockedHandle(UMockdevIoctlBase *handler, UMockdevIoctlClient *client, MockedDevice *device) {
   enum MockedRequest kind = mockedKind(umockdev_ioctl_client_get_request(client));
   pthread_mutex_lock(&device->lock);
   if (device->holds[kind] > 0) {
     device->holds[kind]--;
     device->held = g_object_ref(client);
-    device->heldRequest = kind;
+    pthread_t thread;
+    pthread_create(&thread, NULL, mockedExpire, device);
+    pthread_detach(thread);
   } else {
     mockedComplete(device, client);
   }

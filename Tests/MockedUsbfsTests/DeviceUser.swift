@@ -16,6 +16,8 @@ final class DeviceUser: DeviceOwner, TransferOwner {
   private(set) var isClosed = false
   /// Runs with each completion, before it is noted.
   var onCompleted: ((Transfer) -> Void)?
+  /// Runs when the device is gone, after that is noted.
+  var onGone: (() -> Void)?
 
   /// Opens the device; nil when that fails, which is an issue.
   static func open(_ mocked: MockedDevice) -> DeviceUser? {
@@ -82,6 +84,7 @@ final class DeviceUser: DeviceOwner, TransferOwner {
 
   func deviceGone() {
     events.append("gone")
+    onGone?()
   }
 
   /// Performs a call and waits for its result.

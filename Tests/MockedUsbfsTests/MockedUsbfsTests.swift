@@ -14,7 +14,7 @@ struct MockedUsbfsTests {
   // MARK: discovery
 
   @Test func startsWithoutDevicesAndSaysSoOnce() {
-    #expect(bus.lines == ["no USB device is visible; waiting for one to be plugged in"])
+    #expect(bus.lines == ["there is no usbfs here, /dev/bus/usb does not exist; waiting for a device"])
   }
 
   @Test func arrivalEnumerationAndDeparture() throws {
@@ -542,6 +542,53 @@ struct MockedUsbfsTests {
     for _ in 0..<10 { bus.turn() }
     #expect(user.events.filter { $0 == "gone" }.count == 1)
     user.close()
+  }
+
+  @Test func whatIsCancelledBecauseTheDeviceIsGoneComesBackOnce() throws {
+    let mocked = MockedDevice()
+    let user = try #require(DeviceUser.open(mocked))
+    let transfers = (1...6).map { user.submit(.interrupt, 0x81, tag: $0, length: 8) }
+    user.onGone = {
+      for transfer in transfers { user.device.cancel(transfer) }
+      user.device.perform(.cancel(slots: .max))
+    }
+    mocked.unplug()
+    user.waitForEvents(8)
+    for _ in 0..<10 { bus.turn() }
+    #expect(user.events.first == "gone")
+    #expect(Set(user.events.dropFirst()) == Set((1...6).map { "\($0) deviceGone" } + ["call deviceGone"]))
+    #expect(user.events.count == 8)
+    user.onGone = nil
+    user.close()
+  }
+
+  @Test func closingFromTheLastCompletionWaitsForTheReap() throws {
+    let mocked = MockedDevice()
+    let user = try #require(DeviceUser.open(mocked))
+    var isClosed = false
+    user.onCompleted = { _ in
+      user.device.owner = nil
+      user.device.close { isClosed = true }
+    }
+    user.submit(.interrupt, 0x81, tag: 1, length: 8)
+    mocked.answer(0x81, [1])
+    user.run { isClosed }
+    user.onCompleted = nil
+    #expect(mocked.takeLog().suffix(3) == ["release 1", "release 0", "attach 0"])
+    mocked.unplug()
+  }
+
+  @Test func transfersOutliveTheirDevice() throws {
+    let mocked = MockedDevice()
+    let user = try #require(DeviceUser.open(mocked))
+    var kept: [Transfer] = (1...3).map { user.submit(.interrupt, 0x81, tag: $0, length: 8) }
+    for value in 1...3 as ClosedRange<UInt8> { mocked.answer(0x81, [value]) }
+    user.waitForEvents(3)
+    user.close()
+    // libusb's part of them went with the device's context.
+    kept.removeAll()
+    #expect(user.received == [1: [1], 2: [2], 3: [3]])
+    mocked.unplug()
   }
 
   @Test func unplugWhileNothingIsPosted() throws {

@@ -25,6 +25,9 @@ protocol USBSystemObserver: AnyObject {
   private var work: Work?
   private var openDevices: [USBDevice] = []
   private var isChanged = false
+  /// What was read of each device when it was first seen, by bus and address: the kernel locks a device for its
+  /// strings as it does for a reset, so that asking again could block the loop (B3.6).
+  private var known: [UInt16: USBDeviceInfo] = [:]
   private unowned(unsafe) var told: (any USBSystemObserver)?
 
   /// Starts without devices, without usbfs and without permissions too; says what it sees once.
@@ -45,7 +48,7 @@ protocol USBSystemObserver: AnyObject {
       throw USBError(.other, "USB discovery: " + error.description)
     }
     watchHotPlug()
-    if devices().isEmpty { log.warning("no USB device is visible; waiting for one to be plugged in") }
+    if devices().isEmpty { log.warning("\(USBSystem.reasonForNone); waiting for a device") }
   }
 
   deinit {
@@ -62,9 +65,30 @@ protocol USBSystemObserver: AnyObject {
     defer { unsafe libusb_free_device_list(list, 1) }
     var found: [USBDeviceInfo] = []
     for index in 0..<count {
-      if let device = unsafe list[index], let info = unsafe USBDeviceInfo(device) { found.append(info) }
+      if let device = unsafe list[index], let info = unsafe info(device) { found.append(info) }
     }
     return found.sorted { $0.bus < $1.bus || ($0.bus == $1.bus && $0.ports.lexicographicallyPrecedes($1.ports)) }
+  }
+
+  /// Why there may be no device.
+  static var reasonForNone: String {
+    unsafe access("/dev/bus/usb", F_OK) == 0
+      ? "no USB device is plugged in" : "there is no usbfs here, /dev/bus/usb does not exist"
+  }
+
+  @unsafe private func info(_ device: OpaquePointer) -> USBDeviceInfo? {
+    let key = unsafe key(device)
+    guard var info = known[key] else {
+      let new = unsafe USBDeviceInfo(device)
+      known[key] = new
+      return new
+    }
+    info.refreshInterfaces()
+    return info
+  }
+
+  @unsafe private func key(_ device: OpaquePointer) -> UInt16 {
+    unsafe UInt16(libusb_get_bus_number(device)) << 8 | UInt16(libusb_get_device_address(device))
   }
 
   func opened(_ device: USBDevice) {
@@ -91,10 +115,10 @@ protocol USBSystemObserver: AnyObject {
 
   private func changed(_ device: OpaquePointer, _ event: libusb_hotplug_event) {
     isChanged = true
+    let key = unsafe key(device)
+    known[key] = nil
     guard event == LIBUSB_HOTPLUG_EVENT_DEVICE_LEFT else { return }
-    let bus = unsafe libusb_get_bus_number(device)
-    let address = unsafe libusb_get_device_address(device)
-    for device in openDevices where device.bus == bus && device.address == address { device.left() }
+    for open in openDevices where UInt16(open.bus) << 8 | UInt16(open.address) == key { open.left() }
   }
 
   private func reap() {
