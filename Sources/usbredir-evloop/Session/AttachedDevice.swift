@@ -186,13 +186,20 @@ final class AttachedDevice: DeviceOwner, InterruptPipeOwner, RequestQueueOwner {
   private func giveBack() {
     guard isCancelled else {
       isCancelled = true
-      let everything = Operation(.cancelPosted, slots: .max, calls: [], reply: .nobody)
-      operation = everything
-      return cancelPosted(everything)
+      return cancelEverything()
     }
     isClosing = true
     device.owner = nil
     device.close { [self] in closed(self) }
+  }
+
+  /// By the device and not one by one: requests that were answered stand in no line any more.
+  private func cancelEverything() {
+    let everything = Operation(.cancelPosted, slots: .max, calls: [], reply: .nobody)
+    operation = everything
+    guard inFlight(.max) > 0 else { return finish(everything, .done) }
+    everything.phase = .cancelling
+    device.perform(.cancel(slots: .max))
   }
 
   // MARK: what comes back

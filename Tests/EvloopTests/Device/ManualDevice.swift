@@ -1,4 +1,6 @@
 // A device whose transfers and calls end when and how a test says so, one by one and in any order.
+import Testing
+
 @testable import usbredir_evloop
 
 /// Keeps what it is given until the test completes it. Loop thread only.
@@ -47,6 +49,10 @@ final class ManualDevice: Device {
 
   /// Ends transfer `index` of those posted.
   func complete(_ index: Int = 0, _ status: TransferStatus = .completed, _ bytes: [UInt8] = []) {
+    guard posted.indices.contains(index) else {
+      Issue.record("no transfer \(index) is posted")
+      return
+    }
     let transfer = posted.remove(at: index)
     transfer.state = .idle
     transfer.status = status
@@ -71,6 +77,10 @@ final class ManualDevice: Device {
 
   /// Ends the oldest call that was not ended yet.
   func finishCall(_ result: DeviceCallResult = .done) {
+    guard !calls.isEmpty else {
+      Issue.record("no call is running")
+      return
+    }
     owner?.deviceFinished(calls.removeFirst(), result)
   }
 }
