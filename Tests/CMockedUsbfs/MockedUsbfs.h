@@ -50,7 +50,8 @@ typedef struct MockedDevice {
   int speed;
   int address;
   int isGone;
-  int failures[mockedOther + 1];  // How many of the next ones fail…
+  int passes[mockedOther + 1];    // How many of the next ones go through as ever,…
+  int failures[mockedOther + 1];  // …how many of those behind them fail…
   int errors[mockedOther + 1];    // …and with which errno.
   int holds[mockedOther + 1];     // How many of the next ones wait for mockedDeviceLetGo.
   UMockdevIoctlClient *held;
@@ -262,7 +263,7 @@ static inline void mockedComplete(MockedDevice *device, UMockdevIoctlClient *cli
   enum MockedRequest kind = mockedKind(request);
   long result = 0;
   int error = 0;
-  if (device->failures[kind] > 0) {
+  if (device->failures[kind] > 0 && device->passes[kind]-- <= 0) {
     device->failures[kind]--;
     error = device->errors[kind];
   } else if (device->isGone && request != USBDEVFS_REAPURBNDELAY) {
@@ -329,9 +330,10 @@ static inline int mockedDeviceIsBound(MockedDevice *device, unsigned interface) 
   return isBound;
 }
 
-/// The next `count` requests of a kind fail with `error`.
-static inline void mockedDeviceFail(MockedDevice *device, enum MockedRequest kind, int error, int count) {
+/// `count` requests of a kind fail with `error`, after `passes` of them.
+static inline void mockedDeviceFail(MockedDevice *device, enum MockedRequest kind, int error, int count, int passes) {
   pthread_mutex_lock(&device->lock);
+  device->passes[kind] = passes;
   device->errors[kind] = error;
   device->failures[kind] = count;
   pthread_mutex_unlock(&device->lock);

@@ -94,7 +94,9 @@ let isPreloaded: Bool = {
     let description = describe(vendor: vendor, product: product, drivers: drivers)
     var error: UnsafeMutablePointer<GError>?
     let added = unsafe umockdev_testbed_add_from_string(testbed, description, &error)
-    if added == 0, let error = unsafe error { Issue.record("\(unsafe String(cString: error.pointee.message))") }
+    if added == 0, let error = unsafe error {
+      Issue.record("\(unsafe String(cString: error.pointee.message))")
+    }
   }
 
   var path: String { "/sys/devices/usb1/1-\(port)" }
@@ -104,8 +106,8 @@ let isPreloaded: Bool = {
     unsafe MockedBus.shared.system.devices().first { $0.bus == 1 && $0.address == address }
   }
 
-  func fail(_ request: MockedRequest, _ error: Int32, count: Int32 = 1) {
-    unsafe mockedDeviceFail(device, request, error, count)
+  func fail(_ request: MockedRequest, _ error: Int32, count: Int32 = 1, after passes: Int32 = 0) {
+    unsafe mockedDeviceFail(device, request, error, count, passes)
   }
 
   func hold(_ request: MockedRequest) {
@@ -138,7 +140,7 @@ let isPreloaded: Bool = {
     unsafe mockedDeviceIsBound(device, interface) != 0
   }
 
-  /// The requests since the last call, but for those that a pattern of beginnings leaves out.
+  /// The requests since the last call.
   func takeLog() -> [String] {
     guard let text = unsafe mockedDeviceTakeLog(device) else { return [] }
     defer { unsafe free(text) }

@@ -25,7 +25,8 @@ struct MockedUsbfsTests {
     #expect(
       info
         == USBDeviceInfo(
-          bus: 1, address: mocked.address, ports: [mocked.port], vendor: 0x046d, product: 0xc31c, classCode: 0,
+          bus: 1, address: mocked.address, ports: [mocked.port], vendor: 0x046d, product: 0xc31c,
+          classCode: 0,
           speed: .high, manufacturer: "Example", productName: "USB Keyboard", serial: "K\(mocked.address)",
           interfaces: [
             USBInterfaceInfo(number: 0, classCode: 3, driver: "usbhid"),
@@ -56,7 +57,9 @@ struct MockedUsbfsTests {
   }
 
   @Test func aDeviceThatWasUsedIsResetUnlessItMayNotBe() throws {
-    for (vendor, product, resets) in [(0x046d, 0xc31c, true), (0x1210, 0x001c, false), (0x2798, 0x0001, false)] {
+    for (vendor, product, resets) in [
+      (0x046d, 0xc31c, true), (0x1210, 0x001c, false), (0x2798, 0x0001, false),
+    ] {
       let mocked = MockedDevice(vendor: UInt16(vendor), product: UInt16(product))
       let user = try #require(DeviceUser.open(mocked))
       mocked.answer(0x81, [1])
@@ -71,24 +74,24 @@ struct MockedUsbfsTests {
 
   @Test func aBusyInterfaceUnwindsTheOpen() throws {
     let mocked = MockedDevice()
-    // The second claim: the first one of interface 0 went through.
-    mocked.fail(mockedClaim, EBUSY, count: 0)
-    bus.run { mocked.info != nil }
-    let blocker = try #require(DeviceUser.open(mocked))
-    blocker.close()
-    _ = mocked.takeLog()
-    mocked.fail(mockedClaim, EBUSY)
+    mocked.fail(mockedClaim, EBUSY, after: 1)
     guard case .failure(let error) = DeviceUser.tryOpen(mocked) else {
       Issue.record("a claim that fails opens nothing")
       return
     }
     #expect(error.kind == .busy)
     #expect(error.mayPass)
-    let node = "/dev/bus/usb/001/" + String(repeating: "0", count: mocked.address > 9 ? 1 : 2) + "\(mocked.address)"
-    let expected = "cannot claim interface 0 of \(node) (046d:c31c): in use by usbhid; stop it and try again"
+    let node =
+      "/dev/bus/usb/001/" + String(repeating: "0", count: mocked.address > 9 ? 1 : 2) + "\(mocked.address)"
+    let expected =
+      "cannot claim interface 1 of \(node) (046d:c31c): in use by another program; stop it and try again"
     #expect(error.description == expected)
-    #expect(mocked.takeLog() == ["detach 0", "attach 0"])
+    #expect(mocked.takeLog() == ["detach 0", "claim 0", "release 0", "attach 0"])
     #expect(mocked.isBound(0))
+    // A driver that takes the interface again is named.
+    mocked.fail(mockedClaim, EBUSY)
+    guard case .failure(let other) = DeviceUser.tryOpen(mocked) else { return }
+    #expect(other.description.hasSuffix("(046d:c31c): in use by usbhid; stop it and try again"))
     mocked.unplug()
   }
 
@@ -208,7 +211,8 @@ struct MockedUsbfsTests {
     let mocked = MockedDevice()
     let user = try #require(DeviceUser.open(mocked))
     let cases: [(Int32, String)] = [
-      (-EPIPE, "stalled"), (-EPROTO, "failed"), (-EILSEQ, "failed"), (-EOVERFLOW, "overflow"), (-ETIME, "failed"),
+      (-EPIPE, "stalled"), (-EPROTO, "failed"), (-EILSEQ, "failed"), (-EOVERFLOW, "overflow"),
+      (-ETIME, "failed"),
     ]
     for (index, (status, _)) in cases.enumerated() {
       mocked.finish(0x81, status: status)
@@ -497,7 +501,8 @@ struct MockedUsbfsTests {
     sleeper.hold(mockedReset)
     sleeping.device.perform(.reset)
     sleeping.run { sleeper.isHolding }
-    // B3.6: while that ioctl sleeps, any other one on the device would block the loop; a hundred reports pass.
+    // B3.6: while that ioctl sleeps, any other one on the device would block the loop; a hundred reports
+    // pass.
     sleeper.answer(0x81, [1])
     for round in 0..<100 as Range<UInt8> {
       other.answer(0x81, [round])

@@ -1,13 +1,14 @@
-// Descriptor bytes → `DeviceModel`. Any bytes are taken: what is wrong costs itself or ends the parse, and what was
-// good before it stays. Where a choice is to be made it is the Linux kernel's, whose view of the device usbfs gives us.
+// Descriptor bytes → `DeviceModel`. Any bytes are taken: what is wrong costs itself or ends the parse, and
+// what was good before it stays. Where a choice is to be made it is the Linux kernel's, whose view of the
+// device usbfs gives us.
 
 /// Reads device and configuration descriptors. USB 2.0, 9.5 and 9.6; USB 3.2, 9.6.
 enum DescriptorParser {
   /// Bytes of a device descriptor; the configurations of a usbfs node stand behind them.
   static let deviceLength = 18
 
-  /// The model of a device whose usbfs node reads as `descriptors`: the device descriptor, then each configuration,
-  /// wTotalLength bytes apart.
+  /// The model of a device whose usbfs node reads as `descriptors`: the device descriptor, then each
+  /// configuration, wTotalLength bytes apart.
   /// - Parameter configuration: bConfigurationValue in force, 0 for none.
   static func model(descriptors: Span<UInt8>, configuration: UInt8, speed: Speed) -> DeviceModel {
     var model = device(descriptors, speed: speed)
@@ -24,8 +25,8 @@ enum DescriptorParser {
     return model
   }
 
-  /// The model of a device with this device descriptor and this configuration (all of it, wTotalLength bytes) in
-  /// force; unconfigured when `configuration` does not begin with a configuration descriptor.
+  /// The model of a device with this device descriptor and this configuration (all of it, wTotalLength bytes)
+  /// in force; unconfigured when `configuration` does not begin with a configuration descriptor.
   static func model(deviceDescriptor: Span<UInt8>, configuration: Span<UInt8>, speed: Speed) -> DeviceModel {
     var model = device(deviceDescriptor, speed: speed)
     guard let end = configurationEnd(configuration, from: 0) else { return model }
@@ -48,9 +49,12 @@ enum DescriptorParser {
     return model
   }
 
-  /// Where the configuration that begins at `start` ends: at most at the end of the bytes; nil when none begins there.
+  /// Where the configuration that begins at `start` ends: at most at the end of the bytes; nil when none
+  /// begins there.
   private static func configurationEnd(_ bytes: Span<UInt8>, from start: Int) -> Int? {
-    guard start + 9 <= bytes.count, bytes[start] >= 9, bytes[start + 1] == Kind.configuration else { return nil }
+    guard start + 9 <= bytes.count, bytes[start] >= 9, bytes[start + 1] == Kind.configuration else {
+      return nil
+    }
     let length = Int(bytes.u16(at: start + 2))
     guard length >= 9 else { return nil }
     return min(start + length, bytes.count)
@@ -59,7 +63,8 @@ enum DescriptorParser {
   private static func interfaces(_ bytes: Span<UInt8>, from start: Int, to end: Int) -> [InterfaceModel] {
     var builder = ConfigurationBuilder()
     var offset = start + Int(bytes[start])
-    // A descriptor that is shorter than its own head or longer than what is left: nothing behind it has a known place.
+    // A descriptor that is shorter than its own head or longer than what is left: nothing behind it has a
+    // known place.
     while offset + 2 <= end, bytes[offset] >= 2, offset + Int(bytes[offset]) <= end {
       builder.add(bytes, at: offset, length: Int(bytes[offset]))
       offset += Int(bytes[offset])
@@ -77,8 +82,8 @@ enum DescriptorParser {
   }
 }
 
-/// Takes a configuration's descriptors in their order. What belongs to a descriptor that was passed over is passed
-/// over with it.
+/// Takes a configuration's descriptors in their order. What belongs to a descriptor that was passed over is
+/// passed over with it.
 private struct ConfigurationBuilder {
   var interfaces: [InterfaceModel] = []
   /// Index of the interface, and in it of the setting and the endpoint, that the next descriptors belong to.
@@ -133,11 +138,13 @@ private struct ConfigurationBuilder {
     guard let type = TransferType(rawValue: bytes[offset + 3] & 3) else { return }
     interfaces[interface].alternateSettings[setting].endpoints.append(
       EndpointModel(
-        address: address, type: type, rawMaxPacketSize: bytes.u16(at: offset + 4), interval: bytes[offset + 6]))
+        address: address, type: type, rawMaxPacketSize: bytes.u16(at: offset + 4), interval: bytes[offset + 6]
+      ))
     endpoint = interfaces[interface].alternateSettings[setting].endpoints.count - 1
   }
 
-  /// True when another interface, or this very setting, has the endpoint already. Settings of one interface share them.
+  /// True when another interface, or this very setting, has the endpoint already. Settings of one interface
+  /// share them.
   private func isTaken(_ address: EndpointAddress) -> Bool {
     interfaces.indices.contains { index in
       interfaces[index].alternateSettings.indices.contains { other in

@@ -16,7 +16,8 @@ enum DeviceHolder {
     return names
   }
 
-  /// The programs that have `path` open, but for this one: `name (pid N)`. Reads all of /proc: not for the packet path.
+  /// The programs that have `path` open, but for this one: `name (pid N)`. Reads all of /proc: not for the
+  /// packet path.
   static func programs(with path: String) -> [String] {
     let own = String(getpid())
     return Sysfs.names(in: "/proc").filter { UInt32($0) != nil && $0 != own }.compactMap { pid in

@@ -2,8 +2,9 @@
 //
 //     ready ──perform──▶ calling ──done──▶ ready          ready ──close──▶ closing ──▶ closed
 //
-// While a call runs (and from within a reap until its end) what is submitted or cancelled waits in line, and the
-// context is not touched: usbfs locks the device for every ioctl, so one reap could block the loop for the whole call.
+// While a call runs (and from within a reap until its end) what is submitted or cancelled waits in line, and
+// the context is not touched: usbfs locks the device for every ioctl, so one reap could block the loop for
+// the whole call.
 import CLibUSB
 import CPosix
 
@@ -50,7 +51,8 @@ import CPosix
   private var isUsed = false
   private var closed: (() -> Void)?
 
-  /// Opens a device off the loop; `then` is called on it, never from within. Whoever gets the device closes it.
+  /// Opens a device off the loop; `then` is called on it, never from within. Whoever gets the device closes
+  /// it.
   static func open(
     _ target: Target, in system: USBSystem, then: @escaping (Result<USBDevice, USBError>) -> Void
   ) {
@@ -155,6 +157,7 @@ import CPosix
       isReaping = true
       events?.reap()
       isReaping = false
+      if events?.hasLostDescriptor == true { isGone = true }
     }
     if isGone { tellOwner() }
     returnFailed()
@@ -201,14 +204,20 @@ import CPosix
     guard !isGone else {
       return system.calls.run({}) { [self] in finish(call, .deviceGone) }
     }
+    let work: () -> DeviceCallResult
     if case .cancel(let slots) = call {
-      let posted = transfers.posted(on: slots)
-      for transfer in posted { transfer.state = .cancelling }
-      system.calls.run({ for transfer in posted { unsafe libusb_cancel_transfer(transfer.pointer) } }) { [self] in
-        finish(call, .done)
-      }
+      work = cancelling(transfers.posted(on: slots))
     } else {
-      system.calls.run({ [handle] in handle.perform(call) }) { [self] result in finish(call, result) }
+      work = { [handle] in handle.perform(call) }
+    }
+    system.calls.run(work) { [self] result in finish(call, result) }
+  }
+
+  private func cancelling(_ posted: [USBTransfer]) -> () -> DeviceCallResult {
+    for transfer in posted { transfer.state = .cancelling }
+    return {
+      for transfer in posted { unsafe libusb_cancel_transfer(transfer.pointer) }
+      return .done
     }
   }
 

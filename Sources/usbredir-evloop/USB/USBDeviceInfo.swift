@@ -56,7 +56,8 @@ extension USBDeviceInfo {
     let depth = unsafe libusb_get_port_numbers(device, &ports, Int32(ports.count))
     self.init(
       bus: unsafe libusb_get_bus_number(device), address: unsafe libusb_get_device_address(device),
-      ports: Array(ports.prefix(Int(max(0, depth)))), vendor: descriptor.idVendor, product: descriptor.idProduct,
+      ports: Array(ports.prefix(Int(max(0, depth)))), vendor: descriptor.idVendor,
+      product: descriptor.idProduct,
       classCode: descriptor.bDeviceClass,
       speed: unsafe Speed(
         libusb: libusb_get_device_speed(device), usbVersion: descriptor.bcdUSB,
@@ -84,7 +85,8 @@ extension USBDeviceInfo {
 }
 
 extension Speed {
-  /// B2.3: anything from 5 Gb/s on is super. libusb 1.0.26 calls 20 Gb/s unknown; the descriptor gives it away.
+  /// B2.3: anything from 5 Gb/s on is super. libusb 1.0.26 calls 20 Gb/s unknown; the descriptor gives it
+  /// away.
   init(libusb speed: Int32, usbVersion: UInt16, maxPacketSize0: UInt8) {
     switch speed {
     case Int32(LIBUSB_SPEED_LOW.rawValue): self = .low

@@ -5,7 +5,8 @@ import CPosix
 /// Why a USB device, or USB as a whole, cannot be used.
 struct USBError: Error, CustomStringConvertible {
   enum Kind: Equatable {
-    /// The node may not be opened. Just after an arrival this may be udev still applying its rules: try again.
+    /// The node may not be opened. Just after an arrival this may be udev still applying its rules: try
+    /// again.
     case permission
     /// Another program or driver has the device.
     case busy

@@ -1,10 +1,13 @@
-// One libusb context's descriptors in the loop. What is ready only schedules the context's work; that calls libusb
-// once a turn, however many descriptors were ready.
+// One libusb context's descriptors in the loop. What is ready only schedules the context's work; that calls
+// libusb once a turn, however many descriptors were ready.
 import CLibUSB
 import CPosix
 
-/// Watches a context's descriptors until it is freed or stopped. The context must live as long. Loop thread only.
+/// Watches a context's descriptors until it is freed or stopped. The context must live as long. Loop thread
+/// only.
 @safe final class USBEvents {
+  /// True when libusb gave a descriptor up: the kernel signals so (POLLERR) that the device is gone.
+  private(set) var hasLostDescriptor = false
   private let context: OpaquePointer
   private let loop: EventLoop
   private let due: Work
@@ -90,6 +93,7 @@ import CPosix
 
   private func removed(_ descriptor: Int32) {
     watched.removeAll { $0.descriptor == descriptor }
+    hasLostDescriptor = true
   }
 }
 

@@ -1,5 +1,5 @@
-// An open device below its transfers: the node, a libusb context of its own, claims and detached drivers. All that
-// can sleep in the kernel is here, and nothing else is: it runs off the loop thread (B3.6).
+// An open device below its transfers: the node, a libusb context of its own, claims and detached drivers. All
+// that can sleep in the kernel is here, and nothing else is: it runs off the loop thread (B3.6).
 import CLibUSB
 import CPosix
 
@@ -74,7 +74,8 @@ import CPosix
     case .info(let info):
       descriptor = unsafe posixOpen(info.nodePath, Int32(O_RDWR | O_CLOEXEC), 0)
       guard descriptor >= 0 else {
-        throw USBError.opening(name, info.nodePath, vendor: info.vendor, product: info.product, code: posixErrno())
+        throw USBError.opening(
+          name, info.nodePath, vendor: info.vendor, product: info.product, code: posixErrno())
       }
     case .descriptor(let given):
       descriptor = given
@@ -87,7 +88,8 @@ import CPosix
   private func findSysfs() {
     var status = stat()
     guard unsafe fstat(descriptor, &status) == 0, Int32(status.st_mode) & S_IFMT == S_IFCHR else { return }
-    let link = "/sys/dev/char/" + String(posixMajor(status.st_rdev)) + ":" + String(posixMinor(status.st_rdev))
+    let link =
+      "/sys/dev/char/" + String(posixMajor(status.st_rdev)) + ":" + String(posixMinor(status.st_rdev))
     guard let port = Sysfs.linkName(link) else { return }
     sysfsPath = Sysfs.devices + port + "/"
   }
@@ -109,7 +111,9 @@ import CPosix
     code = unsafe libusb_wrap_sys_device(context, Int(descriptor), &pointer)
     guard code == 0, let device = unsafe libusb_get_device(pointer) else {
       throw USBError(
-        code: code, "cannot use " + name + " as a USB device" + (isBorrowed ? "; it must be a usbfs node, open to write" : ""))
+        code: code,
+        "cannot use " + name + " as a USB device"
+          + (isBorrowed ? "; it must be a usbfs node, open to write" : ""))
     }
     if info == nil {
       bus = unsafe libusb_get_bus_number(device)
@@ -124,7 +128,8 @@ import CPosix
     let bytes = descriptors
     let told = DescriptorParser.model(descriptors: bytes.span, configuration: 0, speed: .unknown)
     speed = unsafe Speed(
-      libusb: libusb_get_device_speed(device), usbVersion: told.usbVersion, maxPacketSize0: told.maxPacketSize0)
+      libusb: libusb_get_device_speed(device), usbVersion: told.usbVersion,
+      maxPacketSize0: told.maxPacketSize0)
     if speed == .unknown, let info { speed = info.speed }
     guard info == nil else { return }
     let id = deviceID(told.vendor, told.product)
@@ -152,7 +157,8 @@ import CPosix
     }
   }
 
-  /// libusb claims no interface with a higher number (USB_MAXINTERFACES); usbfs claims it when it is first used.
+  /// libusb claims no interface with a higher number (USB_MAXINTERFACES); usbfs claims it when it is first
+  /// used.
   private static let interfaceLimit: UInt8 = 32
 
   /// When the driver's state cannot be told the claim decides.
@@ -239,7 +245,9 @@ import CPosix
   }
 
   private func endpoints(_ slots: UInt32) -> [UInt8] {
-    (0..<EndpointTable.count).filter { slots & 1 << UInt32($0) != 0 }.map { EndpointAddress(slot: $0).rawValue }
+    (0..<EndpointTable.count).filter { slots & 1 << UInt32($0) != 0 }.map {
+      EndpointAddress(slot: $0).rawValue
+    }
   }
 
   // MARK: the end
@@ -260,7 +268,8 @@ import CPosix
     releaseAll()
     if configuration != originalConfiguration {
       // Setting it binds the kernel's drivers.
-      _ = unsafe libusb_set_configuration(pointer, originalConfiguration == 0 ? -1 : Int32(originalConfiguration))
+      _ = unsafe libusb_set_configuration(
+        pointer, originalConfiguration == 0 ? -1 : Int32(originalConfiguration))
     } else {
       for interface in detached { unsafe libusb_attach_kernel_driver(pointer, Int32(interface)) }
     }

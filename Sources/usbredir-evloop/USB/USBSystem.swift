@@ -8,8 +8,8 @@ protocol USBSystemObserver: AnyObject {
   func devicesChanged()
 }
 
-/// Discovery. One for the life of the process: libusb 1.0.26 keeps "no discovery", which the contexts of open devices
-/// need, as a process-wide default, so that a second one would see no devices. Loop thread only.
+/// Discovery. One for the life of the process: libusb 1.0.26 keeps "no discovery", which the contexts of open
+/// devices need, as a process-wide default, so that a second one would see no devices. Loop thread only.
 @safe final class USBSystem {
   let loop: EventLoop
   let log: Log
@@ -25,8 +25,8 @@ protocol USBSystemObserver: AnyObject {
   private var work: Work?
   private var openDevices: [USBDevice] = []
   private var isChanged = false
-  /// What was read of each device when it was first seen, by bus and address: the kernel locks a device for its
-  /// strings as it does for a reset, so that asking again could block the loop (B3.6).
+  /// What was read of each device when it was first seen, by bus and address: the kernel locks a device for
+  /// its strings as it does for a reset, so that asking again could block the loop (B3.6).
   private var known: [UInt16: USBDeviceInfo] = [:]
   private unowned(unsafe) var told: (any USBSystemObserver)?
 
@@ -67,7 +67,9 @@ protocol USBSystemObserver: AnyObject {
     for index in 0..<count {
       if let device = unsafe list[index], let info = unsafe info(device) { found.append(info) }
     }
-    return found.sorted { $0.bus < $1.bus || ($0.bus == $1.bus && $0.ports.lexicographicallyPrecedes($1.ports)) }
+    return found.sorted {
+      $0.bus < $1.bus || ($0.bus == $1.bus && $0.ports.lexicographicallyPrecedes($1.ports))
+    }
   }
 
   /// Why there may be no device.

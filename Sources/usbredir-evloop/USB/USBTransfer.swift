@@ -1,6 +1,8 @@
-// One `libusb_transfer` and the transfer it carries out, together for life: filled in and submitted again and again.
+// One `libusb_transfer` and the transfer it carries out, together for life: filled in and submitted again and
+// again.
 //
-// The buffer is handed to libusb as it is. A control transfer's setup packet stands right in front of its data:
+// The buffer is handed to libusb as it is. A control transfer's setup packet stands right in front of its
+// data:
 //
 //     |  headroom …  | setup 8 |  data stage      |
 //                    ^ libusb  ^ payload
@@ -50,7 +52,8 @@ import CPosix
     unsafe device = nil
   }
 
-  /// Hands the transfer to libusb, which holds it until the completion; 0, or a `LIBUSB_ERROR_*` and nothing happened.
+  /// Hands the transfer to libusb, which holds it until the completion; 0, or a `LIBUSB_ERROR_*` and nothing
+  /// happened.
   @unsafe func post(on handle: OpaquePointer) -> Int32 {
     guard let pointer = unsafe pointer, let buffer else { return LIBUSB_ERROR_NO_MEM.rawValue }
     unsafe fill(&pointer.pointee, handle, buffer)

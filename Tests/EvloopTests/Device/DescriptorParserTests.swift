@@ -47,7 +47,8 @@ struct DescriptorParserTests {
     #expect(
       model
         == DeviceModel(
-          speed: .high, vendor: 0x046d, product: 0xc31c, release: 0x0110, usbVersion: 0x0200, maxPacketSize0: 64))
+          speed: .high, vendor: 0x046d, product: 0xc31c, release: 0x0110, usbVersion: 0x0200,
+          maxPacketSize0: 64))
   }
 
   @Test func interfacesAlternateSettingsAndEndpoints() {
@@ -70,7 +71,8 @@ struct DescriptorParserTests {
       model.interfaces[1].alternateSettings[1].endpoints == [
         EndpointModel(
           address: EndpointAddress(rawValue: 0x02), type: .isochronous, rawMaxPacketSize: 0x1400, interval: 1),
-        EndpointModel(address: EndpointAddress(rawValue: 0x82), type: .bulk, rawMaxPacketSize: 512, interval: 0),
+        EndpointModel(
+          address: EndpointAddress(rawValue: 0x82), type: .bulk, rawMaxPacketSize: 512, interval: 0),
       ])
   }
 
@@ -107,21 +109,22 @@ struct DescriptorParserTests {
     #expect(late.interfaces.map(\.current) == [0])
   }
 
-  @Test(arguments: [
-    // A setting that is there already, with its endpoint.
-    ([9, 4, 0, 0, 1, 9, 9, 9, 0, 7, 5, 0x85, 3, 8, 0, 1], 1),
-    // An endpoint that the same setting or another interface has.
-    ([7, 5, 0x81, 2, 64, 0, 0], 1),
-    ([9, 4, 1, 0, 1, 3, 0, 0, 0, 7, 5, 0x81, 2, 64, 0, 0], 1),
-    // Endpoint 0, and a reserved bit in the address.
-    ([7, 5, 0x80, 2, 64, 0, 0, 7, 5, 0x91, 2, 64, 0, 0], 1),
-    // Too short for an endpoint, and a companion behind it that belongs to nothing.
-    ([6, 5, 0x82, 2, 64, 0, 6, 0x30, 9, 9, 9, 9], 1),
-    // Too short for an interface: its endpoint is nobody's.
-    ([8, 4, 2, 0, 1, 3, 0, 0, 7, 5, 0x84, 3, 8, 0, 1], 1),
-    // Another setting of the same interface shares the endpoint.
-    ([9, 4, 0, 1, 1, 3, 0, 0, 0, 7, 5, 0x81, 3, 8, 0, 1], 2),
-  ] as [([UInt8], Int)])
+  @Test(
+    arguments: [
+      // A setting that is there already, with its endpoint.
+      ([9, 4, 0, 0, 1, 9, 9, 9, 0, 7, 5, 0x85, 3, 8, 0, 1], 1),
+      // An endpoint that the same setting or another interface has.
+      ([7, 5, 0x81, 2, 64, 0, 0], 1),
+      ([9, 4, 1, 0, 1, 3, 0, 0, 0, 7, 5, 0x81, 2, 64, 0, 0], 1),
+      // Endpoint 0, and a reserved bit in the address.
+      ([7, 5, 0x80, 2, 64, 0, 0, 7, 5, 0x91, 2, 64, 0, 0], 1),
+      // Too short for an endpoint, and a companion behind it that belongs to nothing.
+      ([6, 5, 0x82, 2, 64, 0, 6, 0x30, 9, 9, 9, 9], 1),
+      // Too short for an interface: its endpoint is nobody's.
+      ([8, 4, 2, 0, 1, 3, 0, 0, 7, 5, 0x84, 3, 8, 0, 1], 1),
+      // Another setting of the same interface shares the endpoint.
+      ([9, 4, 0, 1, 1, 3, 0, 0, 0, 7, 5, 0x81, 3, 8, 0, 1], 2),
+    ] as [([UInt8], Int)])
   func duplicatesAndFragmentsArePassedOver(_ rest: [UInt8], endpoints: Int) {
     let model = parse(configuration([9, 4, 0, 0, 1, 3, 1, 1, 0, 7, 5, 0x81, 3, 8, 0, 10] + rest))
     let found = model.interfaces.flatMap { $0.alternateSettings.flatMap(\.endpoints) }
@@ -174,7 +177,8 @@ struct DescriptorParserTests {
           bytes[Int(random.next() % UInt64(bytes.count))] = UInt8(truncatingIfNeeded: random.next())
         }
       } else {
-        bytes = configuration((0..<Int(random.next() % 200)).map { _ in UInt8(truncatingIfNeeded: random.next() % 12) })
+        bytes = configuration(
+          (0..<Int(random.next() % 200)).map { _ in UInt8(truncatingIfNeeded: random.next() % 12) })
       }
       for value in 1...2 as ClosedRange<UInt8> {
         let model = DescriptorParser.model(descriptors: bytes.span, configuration: value, speed: .super)

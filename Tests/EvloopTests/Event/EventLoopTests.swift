@@ -63,7 +63,9 @@ struct EventLoopTests {
   @Test(.timeLimit(.minutes(1))) func aTurnEndsWhileADescriptorStaysReady() throws {
     let loop = try EventLoop()
     var ends: (Int32, Int32) = (-1, -1)
-    let made = unsafe withUnsafeMutableBytes(of: &ends) { unsafe posixPipe($0.assumingMemoryBound(to: Int32.self).baseAddress, 1) }
+    let made = unsafe withUnsafeMutableBytes(of: &ends) {
+      unsafe posixPipe($0.assumingMemoryBound(to: Int32.self).baseAddress, 1)
+    }
     try #require(made == 0)
     defer {
       close(ends.0)

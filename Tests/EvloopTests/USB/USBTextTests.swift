@@ -6,12 +6,13 @@ import Testing
 @testable import usbredir_evloop
 
 struct USBTextTests {
-  @Test(arguments: [
-    // LIBUSB_SPEED_*, bcdUSB, bMaxPacketSize0. B2.3.
-    (1, 0x0110, 8, Speed.low), (2, 0x0200, 64, .full), (3, 0x0200, 64, .high), (4, 0x0300, 9, .super),
-    (5, 0x0310, 9, .super), (6, 0x0320, 9, .super), (0, 0x0320, 9, .super), (0, 0x0320, 64, .unknown),
-    (0, 0x0210, 9, .unknown), (-1, 0x0110, 8, .unknown),
-  ] as [(Int32, UInt16, UInt8, Speed)])
+  @Test(
+    arguments: [
+      // LIBUSB_SPEED_*, bcdUSB, bMaxPacketSize0. B2.3.
+      (1, 0x0110, 8, Speed.low), (2, 0x0200, 64, .full), (3, 0x0200, 64, .high), (4, 0x0300, 9, .super),
+      (5, 0x0310, 9, .super), (6, 0x0320, 9, .super), (0, 0x0320, 9, .super), (0, 0x0320, 64, .unknown),
+      (0, 0x0210, 9, .unknown), (-1, 0x0110, 8, .unknown),
+    ] as [(Int32, UInt16, UInt8, Speed)])
   func speeds(_ libusb: Int32, _ usbVersion: UInt16, _ maxPacketSize0: UInt8, _ speed: Speed) {
     #expect(Speed(libusb: libusb, usbVersion: usbVersion, maxPacketSize0: maxPacketSize0) == speed)
   }
@@ -32,7 +33,8 @@ struct USBTextTests {
   }
 
   @Test func driversAreNamedOnceAndUsbfsByItsProgram() throws {
-    let path = FileManager.default.temporaryDirectory.appending(path: "held-\(getpid())").resolvingSymlinksInPath()
+    let path = FileManager.default.temporaryDirectory.appending(path: "held-\(getpid())")
+      .resolvingSymlinksInPath()
     try Data().write(to: path)
     defer { try? FileManager.default.removeItem(at: path) }
     let program = Process()
@@ -45,7 +47,8 @@ struct USBTextTests {
     let names = DeviceHolder.programs(with: path.path)
     #expect(names.count == 1)
     #expect(names.first?.hasSuffix(pid) == true)
-    var info = USBDeviceInfo(bus: 250, address: 250, ports: [1], vendor: 1, product: 2, classCode: 0, speed: .low)
+    var info = USBDeviceInfo(
+      bus: 250, address: 250, ports: [1], vendor: 1, product: 2, classCode: 0, speed: .low)
     info.interfaces = ["usbhid", nil, "usbhid", "usbfs"].enumerated().map {
       USBInterfaceInfo(number: UInt8($0.offset), classCode: 3, driver: $0.element)
     }
@@ -65,7 +68,8 @@ struct USBTextTests {
     let loop = try EventLoop()
     let calls = try BlockingCalls(loop)
     var lines: [String] = []
-    let system = try USBSystem(loop: loop, log: Log(level: .debug) { _, text in lines.append(text) }, calls: calls)
+    let system = try USBSystem(
+      loop: loop, log: Log(level: .debug) { _, text in lines.append(text) }, calls: calls)
     // On a machine without devices it starts all the same, and says so once.
     #expect(lines.count == (system.devices().isEmpty ? 1 : 0))
     let descriptor = unsafe posixOpen("/dev/null", Int32(O_RDWR | O_CLOEXEC), 0)
@@ -78,6 +82,7 @@ struct USBTextTests {
       return
     }
     let advice = "; it must be a usbfs node, open to write"
-    #expect(error.description == "cannot use descriptor \(descriptor) as a USB device\(advice): LIBUSB_ERROR_IO")
+    #expect(
+      error.description == "cannot use descriptor \(descriptor) as a USB device\(advice): LIBUSB_ERROR_IO")
   }
 }
