@@ -27,8 +27,9 @@ let package = Package(
     .systemLibrary(
       name: "CMockedUsbfs", path: "Tests/CMockedUsbfs", pkgConfig: "umockdev-1.0",
       providers: [.apt(["libumockdev-dev"])]),
+    .target(name: "CAllocationCount", path: "Tests/CAllocationCount"),
     .testTarget(
-      name: "EvloopTests", dependencies: ["usbredir-evloop", "CPosix"], swiftSettings: settings),
+      name: "EvloopTests", dependencies: ["usbredir-evloop", "CPosix", "CAllocationCount"], swiftSettings: settings),
     .testTarget(
       name: "InteropTests", dependencies: ["usbredir-evloop", "CUsbredirParser", "CPosix"],
       swiftSettings: settings),

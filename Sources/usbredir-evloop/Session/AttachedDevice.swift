@@ -18,6 +18,8 @@ final class AttachedDevice: DeviceOwner, InterruptPipeOwner, RequestQueueOwner {
   var isUsedSinceReset = true
   /// Bulk streams allocated on each slot, 0 for none (B5.3).
   var bulkStreams = [UInt32](repeating: 0, count: EndpointTable.count)
+  /// What its requests hold.
+  let budget = RequestBudget()
   private var queues = [RequestQueue?](repeating: nil, count: EndpointTable.count)
   private var operation: Operation?
   private var pending: [Operation] = []
@@ -41,15 +43,11 @@ final class AttachedDevice: DeviceOwner, InterruptPipeOwner, RequestQueueOwner {
   /// True while an operation runs or waits: the session reads no further packet.
   var isBusy: Bool { operation != nil || !pending.isEmpty }
 
-  /// Requests not answered yet, and the bytes they hold (B1.8).
-  var requestsHeld: Int { queues.reduce(0) { $0 + ($1?.count ?? 0) } }
-  var bytesHeld: Int { queues.reduce(0) { $0 + ($1?.bytes ?? 0) } }
-
   /// The line of requests of an endpoint, made when it is first used. Control has one for both directions.
   func queue(_ endpoint: EndpointAddress) -> RequestQueue {
     let slot = endpoint.number == 0 ? 0 : endpoint.slot
     if let queue = queues[slot] { return queue }
-    let queue = RequestQueue(EndpointAddress(slot: slot), device: device, owner: self)
+    let queue = RequestQueue(EndpointAddress(slot: slot), device: device, budget: budget, owner: self)
     queues[slot] = queue
     return queue
   }

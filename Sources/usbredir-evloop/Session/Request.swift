@@ -1,5 +1,6 @@
 // A guest's packet that wants one answer (control, bulk, interrupt OUT), and the line its answer waits in: on each
-// endpoint answers leave in the order of the requests, refusals included (B5.1). QEMU aborts otherwise.
+// endpoint and bulk stream answers leave in the order of the requests, refusals included (B5.1). QEMU aborts
+// otherwise.
 
 /// Sends answers and is told what came back. Loop thread only.
 protocol RequestQueueOwner: AnyObject {
@@ -44,26 +45,33 @@ final class Request: TransferOwner {
   }
 }
 
+/// What the requests of a device hold together (B1.8): those not answered yet or still with the device. Loop thread only.
+final class RequestBudget {
+  fileprivate(set) var count = 0
+  /// Of their buffers.
+  fileprivate(set) var bytes = 0
+}
+
 /// The requests of one endpoint, oldest first. Loop thread only.
 final class RequestQueue {
   let endpoint: EndpointAddress
   /// Transfers the device has.
   private(set) var inFlight = 0
-  /// Requests that were not answered yet or are still with the device, and their bytes.
-  private(set) var count = 0
-  private(set) var bytes = 0
   /// Requests that wait for memory.
   private(set) var waiting = 0
+  private var usesStreams = false
   private let device: any Device
+  private let budget: RequestBudget
   unowned(unsafe) private let owner: any RequestQueueOwner
   private var first: Request?
   private var last: Request?
   private var spare: Request?
 
   /// - Parameter owner: outlives the queue.
-  init(_ endpoint: EndpointAddress, device: any Device, owner: any RequestQueueOwner) {
+  init(_ endpoint: EndpointAddress, device: any Device, budget: RequestBudget, owner: any RequestQueueOwner) {
     self.endpoint = endpoint
     self.device = device
+    self.budget = budget
     unsafe self.owner = owner
   }
 
@@ -78,14 +86,15 @@ final class RequestQueue {
     request.isAnswered = false
     if let last { last.next = request } else { first = request }
     last = request
-    count += 1
+    budget.count += 1
     return request
   }
 
   /// Hands the request to the device, as soon as no older one waits for memory.
   func submit(_ request: Request) {
     request.held = request.transfer.buffer?.capacity ?? 0
-    bytes += request.held
+    budget.bytes += request.held
+    if request.transfer.streamID != 0 { usesStreams = true }
     if waiting > 0 { wait(request) } else { post(request) }
   }
 
@@ -131,9 +140,7 @@ final class RequestQueue {
       candidate = request.next
     }
     guard let request = candidate else { return false }
-    if let previous { previous.next = request.next } else { first = request.next }
-    if last === request { last = previous }
-    request.next = nil
+    unlink(request, behind: previous)
     request.status = .cancelled
     request.moved = 0
     answered(request)
@@ -168,9 +175,7 @@ final class RequestQueue {
   /// Answers everything with `status` now, in order; completions that still come are swallowed.
   func answerAll(_ status: Status) {
     while let request = first {
-      first = request.next
-      if first == nil { last = nil }
-      request.next = nil
+      unlink(request, behind: nil)
       if !request.isDone {
         request.status = status
         request.moved = 0
@@ -234,13 +239,36 @@ final class RequestQueue {
   }
 
   private func advance() {
-    while let request = first, request.isDone {
-      first = request.next
-      if first == nil { last = nil }
-      request.next = nil
-      answered(request)
-      recycle(request)
+    var previous: Request?
+    var candidate = first
+    while let request = candidate {
+      candidate = request.next
+      if request.isDone && (previous == nil || isFirstOfItsStream(request)) {
+        unlink(request, behind: previous)
+        answered(request)
+        recycle(request)
+      } else {
+        guard usesStreams else { return }
+        previous = request
+      }
     }
+  }
+
+  /// Every bulk stream is a line of its own: devices complete streams in any order they like.
+  private func isFirstOfItsStream(_ request: Request) -> Bool {
+    let stream = request.transfer.streamID
+    var older = first
+    while let candidate = older, candidate !== request {
+      if candidate.transfer.streamID == stream { return false }
+      older = candidate.next
+    }
+    return stream != 0
+  }
+
+  private func unlink(_ request: Request, behind previous: Request?) {
+    if let previous { previous.next = request.next } else { first = request.next }
+    if last === request { last = previous }
+    request.next = nil
   }
 
   private func answered(_ request: Request) {
@@ -257,8 +285,8 @@ final class RequestQueue {
 
   private func recycle(_ request: Request) {
     if request.isWaiting { stopWaiting(request) }
-    count -= 1
-    bytes -= request.held
+    budget.count -= 1
+    budget.bytes -= request.held
     request.held = 0
     request.transfer.buffer?.release()
     request.transfer.buffer = nil

@@ -138,7 +138,7 @@ extension Session {
   // MARK: budget
 
   private func isWithinBudget(_ attached: AttachedDevice, _ length: Int) -> Bool {
-    attached.requestsHeld <= limits.maxRequests && attached.bytesHeld + length <= limits.maxRequestBytes
+    attached.budget.count <= limits.maxRequests && attached.budget.bytes + length <= limits.maxRequestBytes
   }
 
   /// B1.8: over the budget a request is refused, in its turn.

@@ -165,6 +165,27 @@ final class GuestHarness: SessionOwner {
   /// The bytes that wait, for tests of bytes; nothing else sees them then.
   func readRaw() -> [UInt8] { readAvailable(socket) }
 
+  /// A turn in which the guest does nothing and this harness allocates nothing.
+  func turnQuietly() {
+    tick?.schedule()
+    loop.wholeTurn()
+  }
+
+  /// Sends bytes that fit the socket, without allocating.
+  func sendRaw(_ bytes: [UInt8]) {
+    let count = unsafe bytes.withUnsafeBytes {
+      unsafe CPosix.send(socket, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
+    }
+    if count != bytes.count { Issue.record("the socket took \(count) bytes") }
+  }
+
+  /// Reads what waits and forgets it, without allocating.
+  func discard() {
+    unsafe withUnsafeTemporaryAllocation(byteCount: 1024, alignment: 1) { memory in
+      while unsafe recv(socket, memory.baseAddress, memory.count, Int32(MSG_DONTWAIT)) > 0 {}
+    }
+  }
+
   private func receive() {
     guard socket >= 0 else { return }
     let bytes = readAvailable(socket, limit: 1 << 18)

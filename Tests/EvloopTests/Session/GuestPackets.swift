@@ -50,8 +50,8 @@ extension GuestHarness {
     controlOut(id, type: RequestType.toEndpoint, StandardRequest.clearFeature, index: endpoint)
   }
 
-  func bulkIn(_ id: UInt64, on endpoint: UInt8 = 0x82, length: UInt32 = 64) -> [UInt8] {
-    encode(BulkPacketHeader(endpoint: endpoint, status: .success, length: length, streamID: 0), id: id)
+  func bulkIn(_ id: UInt64, on endpoint: UInt8 = 0x82, length: UInt32 = 64, stream: UInt32 = 0) -> [UInt8] {
+    encode(BulkPacketHeader(endpoint: endpoint, status: .success, length: length, streamID: stream), id: id)
   }
 
   func bulkOut(_ id: UInt64, _ data: [UInt8], on endpoint: UInt8 = 0x02) -> [UInt8] {

@@ -50,6 +50,23 @@ struct RequestTests {
     }
   }
 
+  @Test("B5.1: bulk streams do not wait for each other, requests on one stream do")
+  func streams() throws {
+    let (guest, device) = try manual()
+    let streams: [(UInt64, UInt32)] = [(1, 1), (2, 2), (3, 1), (4, 0), (5, 0), (6, 3)]
+    guest.exchange(streams.flatMap { guest.bulkIn($0, stream: $1) })
+    for index in [5, 4, 2, 1] { device.complete(index, .completed, [1]) }
+    guest.settle()
+    #expect(guest.take().map { $0.prefix(10) } == ["bulk 82 #6", "bulk 82 #2"])
+    device.complete(0, .completed, [1])
+    guest.settle()
+    #expect(guest.take().map { $0.prefix(10) } == ["bulk 82 #1", "bulk 82 #3"])
+    device.complete(0, .completed, [1])
+    guest.settle()
+    #expect(guest.take().map { $0.prefix(10) } == ["bulk 82 #4", "bulk 82 #5"])
+    close(guest, device)
+  }
+
   @Test("B5.1, B1.7: refusals wait for their turn")
   func refusalsInTurn() throws {
     var limits = SessionLimits()
@@ -168,7 +185,7 @@ struct RequestTests {
     #expect(guest.session?.buffers.inUse == 4)
     device.completeCancelled()
     #expect(guest.exchange(guest.bulkIn(99, length: 1 << 18)) == [])
-    #expect(guest.session?.attached?.bytesHeld == 1 << 18)
+    #expect(guest.session?.attached?.budget.bytes == 1 << 18)
     close(guest, device)
   }
 
@@ -214,7 +231,7 @@ struct RequestTests {
     }
     guest.settle()
     #expect(Set(guest.take()) == ["bulk 82 #1 ioerror 0", "bulk 02 #2 ioerror 0", "bulk 02 #3 ioerror 0"])
-    #expect(guest.session?.attached?.requestsHeld == 0)
+    #expect(guest.session?.attached?.budget.count == 0)
     close(guest, device)
   }
 
@@ -240,7 +257,7 @@ struct RequestTests {
     #expect(guest.exchange(guest.cancel(2)) == ["bulk 02 #2 cancelled 0"])
     #expect(guest.exchange(guest.setAlt(4, 1, 0)) == ["bulk 02 #3 cancelled 0"])
     device.completeCancelled()
-    #expect(guest.session?.attached?.requestsHeld == 0)
+    #expect(guest.session?.attached?.budget.count == 0)
     device.finishCall()
     guest.settle()
     #expect(guest.take() == [
