@@ -27,12 +27,10 @@ def once(name, fill):
 
 def debian_package(name, path):
     """Downloads a package of the distribution and unpacks it into `path`, without installing it."""
-    for command in (["apt-get", "download", name], ["dpkg-deb", "-x", None, "."]):
-        command = [word or str(next(path.glob("*.deb"))) for word in command]
-        done = subprocess.run(command, cwd=path, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        if done.returncode != 0:
-            raise SetupError(f"{' '.join(command)} failed (is `apt-get update` due?):\n{done.stdout}")
-    next(path.glob("*.deb")).unlink()
+    checked("apt-get", "download", name, cwd=path)
+    archive = next(path.glob("*.deb"))
+    checked("dpkg-deb", "-x", archive, path)
+    archive.unlink()
 
 
 def compiled(source):
@@ -40,5 +38,12 @@ def compiled(source):
     program = DIRECTORY / "guest" / source.stem
     if not program.exists() or program.stat().st_mtime < source.stat().st_mtime:
         program.parent.mkdir(parents=True, exist_ok=True)
-        subprocess.run(["gcc", "-static", "-O2", "-Wall", "-Werror", "-o", program, source], check=True)
+        checked("gcc", "-static", "-O2", "-Wall", "-Werror", "-o", program, source)
     return program
+
+
+def checked(*command, cwd=None):
+    """Runs a command that has to succeed."""
+    done = subprocess.run(command, cwd=cwd, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    if done.returncode != 0:
+        raise SetupError(f"`{' '.join(map(str, command))}` failed:\n{done.stdout}")

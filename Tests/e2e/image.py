@@ -1,5 +1,5 @@
-"""The file system of a virtual machine: an uncompressed initramfs, written here because a cpio archive is
-nothing but headers of hex numbers, and because no tool that makes one lets us name files as they are to be.
+"""The file system of a virtual machine: an uncompressed initramfs. A cpio archive is nothing but headers of hex
+numbers; written here, it needs neither a directory tree nor root for its device node.
 """
 
 import pathlib

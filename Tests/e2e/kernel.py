@@ -44,7 +44,7 @@ def unpack(path):
         raise cache.SetupError("no package linux-image-amd64 is known; run `apt-get update`")
     cache.debian_package(packages[0], path)
     version = packages[0].removeprefix("linux-image-")
-    subprocess.run(["depmod", "-b", path, version], check=True)
+    cache.checked("depmod", "-b", path, version)
     bootable = (path / "boot" / f"vmlinuz-{version}").read_bytes()
     (path / "vmlinux").write_bytes(decompressed(bootable))
 

@@ -27,8 +27,8 @@ class Lab:
     def __init__(self, binary, steps):
         self.binary = binary
         self.step = steps.step
-        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="e2e-"))
         self._kernel = Kernel()
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="e2e-"))
         self._machines = []
         self._servers = []
         self._local = []
@@ -51,7 +51,7 @@ class Lab:
 
     def serve(self, exports, stdin=None):
         """The server on the build machine."""
-        server = LocalServer(self.binary, exports, self.directory / "server", stdin)
+        server = LocalServer(self.binary, exports, self.directory / f"server{len(self._servers)}", stdin)
         self._servers.append(server)
         self._local.append(server)
         return server

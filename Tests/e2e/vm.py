@@ -28,7 +28,7 @@ class VM:
         self.directory = pathlib.Path(directory)
         self.directory.mkdir()
         image.write(self.directory / "initramfs")
-        self.command = [
+        command = [
             "qemu-system-x86_64", "-accel", "tcg", "-cpu", "max", "-m", "256", "-nodefaults", "-no-reboot",
             "-display", "none", "-pidfile", str(self.directory / "pid"),
             "-kernel", str(kernel.image), "-initrd", str(self.directory / "initramfs"),
@@ -37,7 +37,7 @@ class VM:
             "-serial", f"unix:{self.directory}/shell,server=on,wait=off", *arguments]
         with open(self.log, "wb") as log:
             self._process = subprocess.Popen(
-                ["timeout", "--kill-after=5", str(LIFETIME), *self.command],
+                ["timeout", "--kill-after=5", str(LIFETIME), *command],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         self._shell = None
         self._pending = b""
@@ -73,10 +73,10 @@ class VM:
     def kill(self):
         """SIGKILL, as when a machine crashes: its connections are closed by the kernel, not by QEMU."""
         pidfile = self.directory / "pid"
-        if pidfile.exists() and self._process.poll() is None:
-            os.kill(int(pidfile.read_text()), signal.SIGKILL)
-        elif self._process.poll() is None:
-            self._process.terminate()
+        pid = pidfile.read_text() if pidfile.exists() else ""
+        if self._process.poll() is None:
+            # Without a pid QEMU has not come far; `timeout` hands the signal on.
+            os.kill(int(pid), signal.SIGKILL) if pid else self._process.terminate()
         self._process.wait()
         if self._shell:
             self._shell.close()

@@ -1,10 +1,11 @@
 """A keyboard behind a real kernel's usbfs, taken from its driver and given back.
 
-    machine A (usb-host)                                           machine B (usb-guest)
-    f_hid gadget ─▶ dummy_hcd ─▶ usbfs ─▶ usbredir-evloop :4000
-      /dev/hidg0                              ▲
-                                              └─ slirp hostfwd ── TCP ── QEMU usb-redir ─▶ qemu-xhci ─▶ evdev
-                                              └─ slirp hostfwd ── TCP ── a second client (this process)
+    machine A (usb-host)                                    machine B (usb-guest)
+    /dev/hidg0
+      f_hid gadget ─▶ dummy_hcd ─▶ usbfs ─▶ server :4000
+                                              ▲
+                                              ├─ hostfwd ── QEMU usb-redir ─▶ qemu-xhci ─▶ evdev
+                                              └─ hostfwd ── a second client: this process
 """
 
 import socket
