@@ -14,17 +14,28 @@ enum Hex {
     return result
   }
 
+  /// The value of a digit, in either case; nil for any other character.
+  static func digit(_ character: UInt8) -> UInt8? {
+    switch character {
+    case UInt8(ascii: "0")...UInt8(ascii: "9"): character - UInt8(ascii: "0")
+    case UInt8(ascii: "a")...UInt8(ascii: "f"): character - UInt8(ascii: "a") + 10
+    case UInt8(ascii: "A")...UInt8(ascii: "F"): character - UInt8(ascii: "A") + 10
+    default: nil
+    }
+  }
+
   /// The bytes that `digits` spell, two digits each; nil when it is anything else.
-  static func bytes(_ digits: Substring) -> [UInt8]? {
+  static func bytes(_ digits: String) -> [UInt8]? {
     var bytes: [UInt8] = []
     var high: UInt8?
-    for digit in digits {
-      guard let value = digit.hexDigitValue else { return nil }
+    let text = digits.utf8.span
+    for index in text.indices {
+      guard let value = digit(text[index]) else { return nil }
       if let first = high {
-        bytes.append(first << 4 | UInt8(value))
+        bytes.append(first << 4 | value)
         high = nil
       } else {
-        high = UInt8(value)
+        high = value
       }
     }
     return high == nil ? bytes : nil

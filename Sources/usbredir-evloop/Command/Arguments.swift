@@ -11,10 +11,10 @@ struct OptionSpec {
   /// Without the dashes. Static, because getopt_long keeps pointers to the names.
   let name: StaticString
   /// The one-letter form.
-  let letter: Character?
+  let letter: Unicode.Scalar?
   let value: Value
 
-  init(_ name: StaticString, _ letter: Character? = nil, _ value: Value = .none) {
+  init(_ name: StaticString, _ letter: Unicode.Scalar? = nil, _ value: Value = .none) {
     self.name = name
     self.letter = letter
     self.value = value
@@ -72,7 +72,7 @@ struct Arguments {
     let isLetter = posixOptopt() > 0
     let word = isLetter ? "-" + String(UnicodeScalar(letter)) : words[Int(posixOptind()) - 1]
     if found == Int32(UInt8(ascii: ":")) { return OptionsError("option '" + word + "' needs a value") }
-    let name = String(word.drop { $0 == "-" }.prefix { $0 != "=" })
+    let name = word.dropFirst(word.hasPrefix("--") ? 2 : 1).split(at: "=")[0]
     if let spec = specs.first(where: { $0.text == name }), spec.value == .none {
       return OptionsError("option '--" + name + "' takes no value")
     }
@@ -82,8 +82,8 @@ struct Arguments {
   }
 }
 
-private func letterValue(_ letter: Character?) -> Int32 {
-  Int32(letter?.asciiValue ?? 0)
+private func letterValue(_ letter: Unicode.Scalar?) -> Int32 {
+  Int32(letter?.value ?? 0)
 }
 
 /// The string of letters: a leading `:` tells a missing value from an unknown option.
@@ -91,7 +91,7 @@ private func optionLetters(_ specs: [OptionSpec]) -> String {
   var letters = ":"
   for spec in specs {
     guard let letter = spec.letter else { continue }
-    letters.append(letter)
+    letters += String(letter)
     if spec.value == .required { letters += ":" }
   }
   return letters

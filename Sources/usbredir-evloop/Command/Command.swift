@@ -15,7 +15,7 @@ enum Command {
   /// - Parameter words: the arguments, the program's own name first: by the name of `usbredirect` or
   ///   `usbredirserver` it takes their command lines.
   static func run(_ words: [String]) -> Int32 {
-    let name = String(words.first?.split(separator: "/").last ?? "")
+    let name = words.first?.split(at: "/").last ?? ""
     if name == "usbredirect" || name == "usbredirserver" {
       return runDropIn(name, Array(words.dropFirst()))
     }

@@ -128,7 +128,7 @@ private func dropInDevice(_ text: String) throws(OptionsError) -> DeviceSelector
 }
 
 private func dropInAddress(_ text: String) throws(OptionsError) -> SocketAddress {
-  guard text.contains(":") else { throw OptionsError("'" + text + "' is not HOST:PORT") }
+  guard text.cut(at: ":") != nil else { throw OptionsError("'" + text + "' is not HOST:PORT") }
   return try parseAddress(text)
 }
 

@@ -31,10 +31,9 @@ struct ExportItems {
 
   /// A plain VID:PID may open the list.
   private static func item(_ part: String, isFirst: Bool) -> Item {
-    guard let equals = part.firstIndex(of: "=") else {
-      return isFirst && part.contains(":") ? Item(key: "id", value: part) : Item(key: part, value: nil)
-    }
-    return Item(key: String(part[..<equals]), value: String(part[part.index(after: equals)...]))
+    if let (key, value) = part.cut(at: "=") { return Item(key: key, value: value) }
+    let isID = isFirst && part.cut(at: ":") != nil
+    return isID ? Item(key: "id", value: part) : Item(key: part, value: nil)
   }
 
   func has(_ key: String) -> Bool {

@@ -139,12 +139,12 @@ private func takeLimits(_ items: inout ExportItems, _ export: inout ExportOption
 /// `off`, or `IDLE[:INTERVAL[:COUNT]]`; what is left out keeps its value.
 private func setKeepalive(_ text: String, _ options: inout TransportOptions) throws(OptionsError) {
   guard text != "off" else { return options.keepaliveIdle = 0 }
-  let parts = text.split(separator: ":", omittingEmptySubsequences: false)
+  let parts = text.split(at: ":")
   guard parts.count <= 3 else { throw OptionsError("'" + text + "' is not IDLE[:INTERVAL[:COUNT]] or 'off'") }
   // The kernel's own limits: MAX_TCP_KEEPIDLE, MAX_TCP_KEEPINTVL, MAX_TCP_KEEPCNT.
-  options.keepaliveIdle = UInt32(try parseNumber(String(parts[0]), 1...32_767))
-  if parts.count > 1 { options.keepaliveInterval = UInt32(try parseNumber(String(parts[1]), 1...32_767)) }
-  if parts.count > 2 { options.keepaliveProbes = UInt32(try parseNumber(String(parts[2]), 1...127)) }
+  options.keepaliveIdle = UInt32(try parseNumber(parts[0], 1...32_767))
+  if parts.count > 1 { options.keepaliveInterval = UInt32(try parseNumber(parts[1], 1...32_767)) }
+  if parts.count > 2 { options.keepaliveProbes = UInt32(try parseNumber(parts[2], 1...127)) }
 }
 
 private func takeNumber(

@@ -51,41 +51,27 @@ private func parseExports(
   return exports
 }
 
-/// What two exports cannot share: an address, a device that only one can mean, standard input.
+/// What two exports cannot share; nil if there is nothing.
 private func clash(_ export: ExportOptions, _ earlier: [ExportOptions]) -> String? {
-  for other in earlier {
-    if let address = fixedListenAddress(export), address == fixedListenAddress(other) {
-      return "another export listens on " + address + " already; each needs its own"
-    }
-    if let device = soleDevice(export.device), device == soleDevice(other.device) {
-      return "another export has " + device + " already"
-    }
-    if readsStandardInput(export.device), readsStandardInput(other.device) {
-      return "another export reads standard input already"
-    }
+  for claim in claims(export) where earlier.contains(where: { claims($0).contains(claim) }) {
+    return "another export " + claim + " already; each needs its own"
   }
   return nil
 }
 
-/// Port 0 is a different one each time.
-private func fixedListenAddress(_ export: ExportOptions) -> String? {
-  guard case .listen(let address) = export.transport, !address.description.hasSuffix(":0") else { return nil }
-  return address.description
-}
-
-private func soleDevice(_ selector: DeviceSelector) -> String? {
-  switch selector {
-  case .id, .virtual: return nil
-  case .port, .address, .descriptor: return selector.description
+/// What an export has for itself: an address, a device that only one can mean, standard input.
+private func claims(_ export: ExportOptions) -> [String] {
+  var claims: [String] = []
+  // Port 0 is a different one each time.
+  if case .listen(let address) = export.transport, !address.description.hasSuffix(":0") {
+    claims.append("listens on " + address.description)
   }
-}
-
-private func readsStandardInput(_ selector: DeviceSelector) -> Bool {
-  switch selector {
-  case .virtual(.keyboard(let options)): return options.input == "-"
-  case .virtual(.scripted(let options)): return options.input == "-"
-  default: return false
+  switch export.device {
+  case .id: break
+  case .port, .address, .descriptor: claims.append("has " + export.device.description)
+  case .virtual(let device): if let input = device.input, input == "-" { claims.append("reads standard input") }
   }
+  return claims
 }
 
 private func parseLogLevel(_ text: String) throws(OptionsError) -> Log.Level {

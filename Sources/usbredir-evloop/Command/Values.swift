@@ -2,7 +2,7 @@
 
 /// Decimal digits only, within `range`.
 func parseNumber(_ text: String, _ range: ClosedRange<Int>) throws(OptionsError) -> Int {
-  guard let value = decimal(text), range.contains(value) else {
+  guard let value = text.number().flatMap({ Int(exactly: $0) }), range.contains(value) else {
     throw OptionsError(
       "'" + text + "' is not a number from " + String(range.lowerBound) + " to " + String(range.upperBound))
   }
@@ -11,13 +11,16 @@ func parseNumber(_ text: String, _ range: ClosedRange<Int>) throws(OptionsError)
 
 /// Bytes, with an optional K, M (binary) behind the digits, within `range`.
 func parseSize(_ text: String, _ range: ClosedRange<Int>) throws(OptionsError) -> Int {
-  var digits = Substring(text)
-  var shift = 0
-  if text.hasSuffix("K") || text.hasSuffix("k") { shift = 10 }
-  if text.hasSuffix("M") || text.hasSuffix("m") { shift = 20 }
-  if shift > 0 { digits = digits.dropLast() }
-  if let count = decimal(String(digits)), count <= range.upperBound >> shift, range.contains(count << shift) {
-    return count << shift
+  let shift: Int
+  switch text.dropFirst(text.utf8.count - 1) {
+  case "K", "k": shift = 10
+  case "M", "m": shift = 20
+  default: shift = 0
+  }
+  let digits = shift > 0 ? text.dropLast(1) : text
+  let limit = UInt32(range.upperBound >> shift)
+  if let count = digits.number(atMost: limit), range.contains(Int(count) << shift) {
+    return Int(count) << shift
   }
   throw OptionsError(
     "'" + text + "' is not a size from " + sizeText(range.lowerBound) + " to " + sizeText(range.upperBound)
@@ -26,7 +29,7 @@ func parseSize(_ text: String, _ range: ClosedRange<Int>) throws(OptionsError) -
 
 /// `VID:PID`, one to four hexadecimal digits each. A vendor of 0 is none.
 func parseDeviceID(_ text: String) throws(OptionsError) -> (vendor: UInt16, product: UInt16) {
-  let parts = text.split(separator: ":", omittingEmptySubsequences: false)
+  let parts = text.split(at: ":")
   if parts.count == 2, let vendor = hexadecimal(parts[0]), let product = hexadecimal(parts[1]), vendor != 0 {
     return (vendor, product)
   }
@@ -35,18 +38,18 @@ func parseDeviceID(_ text: String) throws(OptionsError) -> (vendor: UInt16, prod
 
 /// `BUS-PORT.PORT`, one to seven ports: the deepest path that a USB tree can have (USB 3.2, 10.16.2.8).
 func parsePortPath(_ text: String) throws(OptionsError) -> (bus: UInt8, ports: [UInt8]) {
-  let halves = text.split(separator: "-", omittingEmptySubsequences: false)
+  let halves = text.split(at: "-")
   if halves.count == 2, let bus = byte(halves[0]) {
-    let ports = halves[1].split(separator: ".", omittingEmptySubsequences: false).compactMap { byte($0) }
-    let dots = halves[1].utf8.count { $0 == UInt8(ascii: ".") }
-    if ports.count == dots + 1, ports.count <= 7 { return (bus, ports) }
+    let words = halves[1].split(at: ".")
+    let ports = words.compactMap { byte($0) }
+    if ports.count == words.count, ports.count <= 7 { return (bus, ports) }
   }
   throw OptionsError("'" + text + "' is not BUS-PORT.PORT, as in 1-2.3")
 }
 
 /// `BUS-ADDRESS`, decimal; leading zeros as `lsusb` prints them are fine.
 func parseBusAddress(_ text: String) throws(OptionsError) -> (bus: UInt8, address: UInt8) {
-  let halves = text.split(separator: "-", omittingEmptySubsequences: false)
+  let halves = text.split(at: "-")
   if halves.count == 2, let bus = byte(halves[0]), let address = byte(halves[1]), address < 128 {
     return (bus, address)
   }
@@ -60,17 +63,13 @@ func sizeText(_ bytes: Int) -> String {
   return String(bytes)
 }
 
-// `Int("+1")` is a number in Swift; on a command line it is a typing error.
-private func decimal(_ text: String) -> Int? {
-  text.utf8.allSatisfy { $0 >= 0x30 && $0 <= 0x39 } ? Int(text) : nil
+/// A number of a bus, port or device: none of them is 0.
+private func byte(_ text: String) -> UInt8? {
+  guard let value = text.number(atMost: 0xff), value > 0 else { return nil }
+  return UInt8(value)
 }
 
-private func byte(_ text: Substring) -> UInt8? {
-  guard let value = decimal(String(text)), value > 0 else { return nil }
-  return UInt8(exactly: value)
-}
-
-private func hexadecimal(_ text: Substring) -> UInt16? {
-  guard (1...4).contains(text.utf8.count), text.utf8.first != UInt8(ascii: "+") else { return nil }
-  return UInt16(text, radix: 16)
+private func hexadecimal(_ text: String) -> UInt16? {
+  guard text.utf8.count <= 4 else { return nil }
+  return text.number(radix: 16).map { UInt16($0) }
 }

@@ -221,7 +221,7 @@ final class InterruptPipe: TransferOwner, BufferPoolOwner {
 
   /// Cancels what is posted, last posted first, so that nothing can overtake.
   func cancelPosted() {
-    for transfer in transfers.sorted(by: { $0.tag > $1.tag }) where transfer.state == .submitted {
+    for transfer in transfers.sorted(byKey: { $0.tag }).reversed() where transfer.state == .submitted {
       device.cancel(transfer)
     }
   }

@@ -18,7 +18,7 @@ struct KeyboardTextError: Error, Equatable, CustomStringConvertible {
     let digits = Hex.text(character.value, digits: 4, uppercase: true)
     // A control character would do something to the terminal instead of being seen.
     let isControl = character.value < 0x20 || (0x7f...0x9f).contains(character.value)
-    let name = isControl ? "U+\(digits)" : "'\(Character(character))' (U+\(digits))"
+    let name = isControl ? "U+\(digits)" : "'\(String(character))' (U+\(digits))"
     return "cannot type \(name) on a US layout"
   }
 }

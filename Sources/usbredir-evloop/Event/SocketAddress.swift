@@ -34,14 +34,14 @@ enum SocketAddress: Equatable, CustomStringConvertible {
   var description: String {
     switch self {
     case .host(let host, let port):
-      return (host.contains(":") ? "[" + host + "]" : host) + ":" + String(port)
+      return (host.cut(at: ":") != nil ? "[" + host + "]" : host) + ":" + String(port)
     case .unix(let path):
       return "unix:" + path
     }
   }
 
   private static func unixPath(_ text: String) throws(AddressError) -> SocketAddress {
-    let path = String(text.dropFirst(5))
+    let path = text.dropFirst(5)
     guard !path.isEmpty else { throw AddressError(text, "the path is missing; write unix:PATH") }
     guard path.utf8.count <= longestPath else {
       throw AddressError(text, "the path has more than " + String(longestPath) + " bytes; use a shorter one")
@@ -51,34 +51,32 @@ enum SocketAddress: Equatable, CustomStringConvertible {
   }
 
   private static func bracketed(_ text: String) throws(AddressError) -> SocketAddress {
-    guard let end = text.firstIndex(of: "]") else {
+    guard let (host, rest) = text.dropFirst(1).cut(at: "]") else {
       throw AddressError(text, "the ']' is missing; write [::1]:PORT")
     }
-    let host = String(text[text.index(after: text.startIndex)..<end])
-    let rest = text[text.index(after: end)...]
     guard !host.isEmpty, rest.hasPrefix(":") else {
       throw AddressError(text, "an IPv6 address and its port are written [::1]:PORT")
     }
-    return .host(host, port: try port(String(rest.dropFirst()), of: text))
+    return .host(host, port: try port(rest.dropFirst(1), of: text))
   }
 
   private static func hostAndPort(_ text: String) throws(AddressError) -> SocketAddress {
-    let parts = text.split(separator: ":", omittingEmptySubsequences: false)
+    let parts = text.split(at: ":")
     guard parts.count <= 2 else {
       throw AddressError(text, "an IPv6 address goes into brackets; write [::1]:PORT")
     }
-    guard let last = parts.last, parts.count == 2 || last.utf8.allSatisfy({ $0 >= 48 && $0 <= 57 }) else {
+    guard let last = parts.last, parts.count == 2 || last.isEmpty || last.number() != nil else {
       throw AddressError(text, "the port is missing; write HOST:PORT")
     }
-    let host = parts.count == 2 ? String(parts[0]) : ""
+    let host = parts.count == 2 ? parts[0] : ""
     guard !host.utf8.contains(where: { $0 <= 32 }) else { throw AddressError(text, "a host holds no blanks") }
-    return .host(host.isEmpty ? "127.0.0.1" : host, port: try port(String(last), of: text))
+    return .host(host.isEmpty ? "127.0.0.1" : host, port: try port(last, of: text))
   }
 
   private static func port(_ digits: String, of text: String) throws(AddressError) -> UInt16 {
-    guard digits.utf8.allSatisfy({ $0 >= 48 && $0 <= 57 }), let port = UInt16(digits) else {
+    guard let port = digits.number(atMost: 0xffff) else {
       throw AddressError(text, "the port is a number from 0 to 65535")
     }
-    return port
+    return UInt16(port)
   }
 }

@@ -82,7 +82,7 @@ func keyName(_ usage: UInt8) -> String {
   default: break
   }
   if let character = KeyboardLayout.character(of: KeyStroke(usage: usage)) {
-    return String(Character(character))
+    return String(character)
   }
   return "usage-0x" + Hex.text(UInt32(usage), digits: 2)
 }

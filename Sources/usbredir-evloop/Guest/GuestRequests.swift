@@ -12,7 +12,8 @@ struct GuestRequests {
     case configuration((Status, UInt8) -> Void)
   }
 
-  fileprivate var pending: [UInt64: Request] = [:]
+  /// Few, in the order they were asked for.
+  fileprivate var pending: [(id: UInt64, request: Request)] = []
   private var lastID: UInt32 = 0
 
   /// How many wait for their answer.
@@ -20,9 +21,17 @@ struct GuestRequests {
 
   /// The id of a new request. 32 bits, because a peer may have no more.
   fileprivate mutating func add(_ request: Request) -> UInt64 {
-    repeat { lastID &+= 1 } while lastID == 0 || pending[UInt64(lastID)] != nil
-    pending[UInt64(lastID)] = request
+    repeat { lastID &+= 1 } while lastID == 0 || self[UInt64(lastID)] != nil
+    pending.append((UInt64(lastID), request))
     return UInt64(lastID)
+  }
+
+  fileprivate subscript(_ id: UInt64) -> Request? {
+    pending.first { $0.id == id }?.request
+  }
+
+  fileprivate mutating func remove(_ id: UInt64) {
+    pending.removeAll { $0.id == id }
   }
 }
 
@@ -72,11 +81,11 @@ extension GuestSession {
   // MARK: answers
 
   func answered(_ id: UInt64, _ header: ControlPacketHeader, _ data: Span<UInt8>) {
-    guard case .control(let setup, let then) = requests.pending[id] else { return late() }
+    guard case .control(let setup, let then) = requests[id] else { return late() }
     guard header.requestType == setup.requestType, header.request == setup.request else {
       return bad("control_packet that answers another request than it names")
     }
-    requests.pending[id] = nil
+    requests.remove(id)
     guard data.count <= Int(setup.length) else {
       bad("control_packet with \(data.count) bytes for a request of \(setup.length)")
       return then(.babble, Span())
@@ -85,24 +94,24 @@ extension GuestSession {
   }
 
   func answered(_ id: UInt64, _ header: ConfigurationStatusHeader) {
-    guard case .configuration(let then) = requests.pending[id] else { return late() }
-    requests.pending[id] = nil
+    guard case .configuration(let then) = requests[id] else { return late() }
+    requests.remove(id)
     then(header.status, header.configuration)
   }
 
   func answered(_ id: UInt64, _ header: InterruptPacketHeader) {
-    guard case .interruptOut(let endpoint, let count, let then) = requests.pending[id] else { return late() }
+    guard case .interruptOut(let endpoint, let count, let then) = requests[id] else { return late() }
     guard header.endpoint == endpoint.rawValue, Int(header.length) <= count else {
       return bad("interrupt_packet that answers another request than it names")
     }
-    requests.pending[id] = nil
+    requests.remove(id)
     then(header.status, Int(header.length))
   }
 
   /// Ends everything that is in flight, in the order it was asked for.
   func failRequests(_ status: Status) {
-    let failed = requests.pending.sorted { $0.key < $1.key }
-    requests.pending = [:]
+    let failed = requests.pending
+    requests.pending = []
     for (_, request) in failed {
       switch request {
       case .control(_, let then): then(status, Span())

@@ -97,7 +97,7 @@ enum ProbeJSON {
 
   private static func names(_ capabilities: Capabilities) -> [String] {
     guard !capabilities.intersection(.all).isEmpty else { return [] }
-    return capabilities.description.split(separator: " ").map { String($0) }
+    return capabilities.description.split(at: " ")
   }
 
   private static func strings(_ texts: [String]) -> String {

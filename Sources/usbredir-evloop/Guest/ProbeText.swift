@@ -62,7 +62,7 @@ enum ProbeText {
   /// Only a character that the key's name does not say already.
   private static func typed(_ press: KeyChanges.Press) -> String {
     guard let character = press.character, character.value > 0x20 else { return "" }
-    let text = String(Character(character))
+    let text = String(character)
     return text == press.key ? "" : " '" + text + "'"
   }
 

@@ -8,9 +8,8 @@ struct HelloHeader {
 
   /// - Parameter text: cut to 63 bytes, so that a NUL follows.
   init(version text: String) {
-    for (index, byte) in text.utf8.prefix(63).enumerated() {
-      version[index] = byte
-    }
+    let bytes = text.utf8.span
+    for index in 0..<min(63, bytes.count) { version[index] = bytes[index] }
   }
 
   /// The text up to its NUL, for a log: anything but printable ASCII reads as `?`.

@@ -7,7 +7,7 @@ final class USBDevices: USBSystemObserver {
   private let system: USBSystem
   private var sources: [USBDeviceSource] = []
   /// Bus and address of each device that an export has open.
-  private var taken: Set<UInt16> = []
+  private var taken: [UInt16] = []
 
   init(_ loop: EventLoop, calls: BlockingCalls, log: Log) throws(USBError) {
     system = try USBSystem(loop: loop, log: log, calls: calls)
@@ -38,7 +38,7 @@ final class USBDevices: USBSystemObserver {
   ) {
     var key: UInt16?
     if case .info(let info) = target { key = info.key }
-    if let key { taken.insert(key) }
+    if let key { taken.append(key) }
     USBDevice.open(target, in: system) { [self] result in
       switch result {
       case .success(let device):
@@ -52,7 +52,7 @@ final class USBDevices: USBSystemObserver {
   }
 
   private func release(_ key: UInt16?) {
-    if let key { taken.remove(key) }
+    taken.removeAll { $0 == key }
   }
 }
 
@@ -78,11 +78,6 @@ final class USBDeviceSource: DeviceSource {
     case .failure(let reason): then(.failure(reason))
     }
   }
-}
-
-extension USBDeviceInfo {
-  /// Bus and address in one number.
-  fileprivate var key: UInt16 { UInt16(bus) << 8 | UInt16(address) }
 }
 
 extension DeviceSelector {

@@ -12,15 +12,14 @@ enum DeviceHolder {
     }
     guard let usbfs = names.firstIndex(of: "usbfs") else { return names }
     let programs = programs(with: device.nodePath)
-    if !programs.isEmpty { names.replaceSubrange(usbfs...usbfs, with: programs) }
-    return names
+    return programs.isEmpty ? names : Array(names[..<usbfs]) + programs + names[(usbfs + 1)...]
   }
 
   /// The programs that have `path` open, but for this one: `name (pid N)`. Reads all of /proc: not for the
   /// packet path.
   static func programs(with path: String) -> [String] {
     let own = String(getpid())
-    return Sysfs.names(in: "/proc").filter { UInt32($0) != nil && $0 != own }.compactMap { pid in
+    return Sysfs.names(in: "/proc").filter { $0.number() != nil && $0 != own }.compactMap { pid in
       let folder = "/proc/" + pid + "/fd/"
       guard Sysfs.names(in: folder).contains(where: { Sysfs.link(folder + $0) == path }) else { return nil }
       return (Sysfs.text("/proc/" + pid + "/comm") ?? "?") + " (pid " + pid + ")"

@@ -19,11 +19,11 @@ enum Sysfs {
   }
 
   /// The file's number, decimal unless `radix` says otherwise.
-  static func number(_ path: String, radix: Int = 10) -> UInt8? {
-    text(path).flatMap { UInt8($0, radix: radix) }
+  static func number(_ path: String, radix: UInt8 = 10) -> UInt8? {
+    text(path)?.number(radix: radix, atMost: 0xff).map { UInt8($0) }
   }
 
-  /// The names in a directory, sorted, without those that begin with a dot.
+  /// The names in a directory, in the system's order, without those that begin with a dot.
   static func names(in path: String) -> [String] {
     guard let directory = unsafe opendir(path) else { return [] }
     defer { unsafe closedir(directory) }
@@ -34,7 +34,7 @@ enum Sysfs {
       }
       if !name.hasPrefix(".") { names.append(name) }
     }
-    return names.sorted()
+    return names
   }
 
   /// Where a symbolic link points to; nil when there is none.
@@ -49,6 +49,6 @@ enum Sysfs {
 
   /// The last component of what a symbolic link points to.
   static func linkName(_ path: String) -> String? {
-    link(path).flatMap { $0.split(separator: "/").last.map { String($0) } }
+    link(path)?.split(at: "/").last
   }
 }

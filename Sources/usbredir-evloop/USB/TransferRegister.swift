@@ -36,7 +36,7 @@ import CLibUSB
       }
       next = unsafe transfer.older
     }
-    return found.sorted { $0.number > $1.number }
+    return found.sorted(byKey: { $0.number }).reversed()
   }
 
   /// Frees libusb's part of all; none is posted.

@@ -29,6 +29,14 @@ struct USBDeviceInfo: Equatable {
   /// As sysfs names the device: `1-2.3`, and `usb1` for a root hub.
   var port: String { portPath(bus, ports) }
 
+  /// Bus and address as one number.
+  var key: UInt16 { UInt16(bus) << 8 | UInt16(address) }
+
+  /// Bus and port path as one number, in the order of listings.
+  var place: UInt64 {
+    (0..<7).reduce(UInt64(bus)) { place, tier in place << 8 | UInt64(tier < ports.count ? ports[tier] : 0) }
+  }
+
   /// usbfs' node: `/dev/bus/usb/001/004`.
   var nodePath: String { "/dev/bus/usb/" + digits3(bus) + "/" + digits3(address) }
 
@@ -80,7 +88,7 @@ extension USBDeviceInfo {
       return USBInterfaceInfo(
         number: number, classCode: Sysfs.number(path + "bInterfaceClass", radix: 16) ?? 0,
         driver: Sysfs.linkName(path + "driver"))
-    }.sorted { $0.number < $1.number }
+    }.sorted(byKey: { UInt64($0.number) })
   }
 }
 

@@ -134,13 +134,15 @@ import CPosix
     guard info == nil else { return }
     let id = deviceID(told.vendor, told.product)
     let product = Sysfs.text(sysfsPath + "product").map { " \"" + $0 + "\"" } ?? ""
-    label = id + product + " at " + (sysfsPath.split(separator: "/").last.map { String($0) } ?? name)
+    label = id + product + " at " + (sysfsPath.split(at: "/").last { !$0.isEmpty } ?? name)
     name += " (" + id + ")"
   }
 
   /// The kernel's own idea of it where sysfs shows it; else the device is asked.
   private func readConfiguration() -> UInt8 {
-    if let text = Sysfs.text(sysfsPath + "bConfigurationValue") { return UInt8(text) ?? 0 }
+    if let text = Sysfs.text(sysfsPath + "bConfigurationValue") {
+      return UInt8(text.number(atMost: 0xff) ?? 0)
+    }
     var value: Int32 = 0
     guard unsafe libusb_get_configuration(pointer, &value) == 0 else { return 0 }
     return UInt8(truncatingIfNeeded: value)

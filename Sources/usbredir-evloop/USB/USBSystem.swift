@@ -27,7 +27,7 @@ protocol USBSystemObserver: AnyObject {
   private var isChanged = false
   /// What was read of each device when it was first seen, by bus and address: the kernel locks a device for
   /// its strings as it does for a reset, so that asking again could block the loop (B3.6).
-  private var known: [UInt16: USBDeviceInfo] = [:]
+  private var known: [USBDeviceInfo] = []
   private unowned(unsafe) var told: (any USBSystemObserver)?
 
   /// Starts without devices, without usbfs and without permissions too; says what it sees once.
@@ -67,9 +67,7 @@ protocol USBSystemObserver: AnyObject {
     for index in 0..<count {
       if let device = unsafe list[index], let info = unsafe info(device) { found.append(info) }
     }
-    return found.sorted {
-      $0.bus < $1.bus || ($0.bus == $1.bus && $0.ports.lexicographicallyPrecedes($1.ports))
-    }
+    return found.sorted(byKey: { $0.place })
   }
 
   /// Why there may be no device.
@@ -80,9 +78,9 @@ protocol USBSystemObserver: AnyObject {
 
   @unsafe private func info(_ device: OpaquePointer) -> USBDeviceInfo? {
     let key = unsafe key(device)
-    guard var info = known[key] else {
+    guard var info = known.first(where: { $0.key == key }) else {
       let new = unsafe USBDeviceInfo(device)
-      known[key] = new
+      if let new { known.append(new) }
       return new
     }
     info.refreshInterfaces()
@@ -118,7 +116,7 @@ protocol USBSystemObserver: AnyObject {
   private func changed(_ device: OpaquePointer, _ event: libusb_hotplug_event) {
     isChanged = true
     let key = unsafe key(device)
-    known[key] = nil
+    known.removeAll { $0.key == key }
     guard event == LIBUSB_HOTPLUG_EVENT_DEVICE_LEFT else { return }
     for open in openDevices where UInt16(open.bus) << 8 | UInt16(open.address) == key { open.left() }
   }

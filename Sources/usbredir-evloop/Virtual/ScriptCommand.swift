@@ -40,7 +40,7 @@ struct ControlRule: Equatable {
 }
 
 /// A device call without its arguments, by the name that scripts and records use.
-enum CallName: String {
+enum CallName: String, CaseIterable {
   case setConfiguration = "set-configuration"
   case setAlternateSetting = "set-alternate-setting"
   case clearHalt = "clear-halt"
@@ -89,9 +89,8 @@ enum ScriptCommand: Equatable {
 
   /// The command on one line; nil for an empty line or a comment.
   /// - Parameter number: the line's number, for the error.
-  static func parse(_ line: Substring, number: Int) throws(ScriptError) -> ScriptCommand? {
-    let code = line.prefix { $0 != "#" }
-    var words = ScriptWords(words: code.split { $0 == " " || $0 == "\t" || $0 == "\r" }, line: number)
+  static func parse(_ line: String, number: Int) throws(ScriptError) -> ScriptCommand? {
+    var words = ScriptWords(line.split(at: "#")[0], line: number)
     guard let name = words.next() else { return nil }
     let command = try parse(name, &words)
     if let extra = words.next() { throw words.error("nothing may follow, but '\(extra)' does") }
@@ -102,8 +101,7 @@ enum ScriptCommand: Equatable {
   static func parse(script: String) throws(ScriptError) -> [ScriptCommand] {
     var commands: [ScriptCommand] = []
     var number = 0
-    let isLineEnd = { (character: Character) in character == "\n" || character == "\r\n" }
-    for line in script.split(omittingEmptySubsequences: false, whereSeparator: isLineEnd) {
+    for line in script.split(at: "\n") {
       number += 1
       if let command = try parse(line, number: number) { commands.append(command) }
     }
@@ -111,7 +109,7 @@ enum ScriptCommand: Equatable {
   }
 
   private static func parse(
-    _ name: Substring, _ words: inout ScriptWords
+    _ name: String, _ words: inout ScriptWords
   ) throws(ScriptError) -> ScriptCommand {
     switch name {
     case "report": return .report(try words.endpoint(), try words.data())
@@ -133,14 +131,20 @@ enum ScriptCommand: Equatable {
 
 /// The words of a line, taken from the front.
 private struct ScriptWords {
-  var words: [Substring]
-  let line: Int
+  private var words: [String]
+  private let line: Int
+
+  /// - Parameter code: the line without its comment.
+  init(_ code: String, line: Int) {
+    words = code.split(at: " ", "\t", "\r").filter { !$0.isEmpty }
+    self.line = line
+  }
 
   func error(_ reason: String) -> ScriptError {
     ScriptError(line: line, reason: reason)
   }
 
-  mutating func next() -> Substring? {
+  mutating func next() -> String? {
     words.isEmpty ? nil : words.removeFirst()
   }
 
@@ -151,10 +155,10 @@ private struct ScriptWords {
   }
 
   private mutating func number(
-    _ what: String, radix: Int = 16, atMost limit: UInt32
+    _ what: String, radix: UInt8 = 16, atMost limit: UInt32
   ) throws(ScriptError) -> UInt32 {
     guard let word = next() else { throw error("\(what) is missing") }
-    guard let value = UInt32(word, radix: radix), value <= limit else { throw error("'\(word)' is no \(what)") }
+    guard let value = word.number(radix: radix, atMost: limit) else { throw error("'\(word)' is no \(what)") }
     return value
   }
 
@@ -190,7 +194,7 @@ private struct ScriptWords {
     return status
   }
 
-  private func status(_ word: Substring) -> TransferStatus? {
+  private func status(_ word: String) -> TransferStatus? {
     switch word {
     case "ioerror": return .failed
     case "timeout": return .timedOut
@@ -224,7 +228,7 @@ private struct ScriptWords {
 
   mutating func call() throws(ScriptError) -> CallName {
     guard let word = next() else { throw error("call is missing") }
-    guard let call = CallName(rawValue: String(word)) else { throw error("'\(word)' is no call") }
+    guard let call = CallName.allCases.first(where: { $0.rawValue == word }) else { throw error("'\(word)' is no call") }
     return call
   }
 

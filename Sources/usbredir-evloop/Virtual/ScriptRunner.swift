@@ -106,7 +106,7 @@ final class ScriptRunner: TextInputOwner {
     stream.line = ""
     lineNumber += 1
     do throws(ScriptError) {
-      guard let command = try ScriptCommand.parse(line[...], number: lineNumber) else { return }
+      guard let command = try ScriptCommand.parse(line, number: lineNumber) else { return }
       commands.append(command)
       run()
     } catch {

@@ -35,7 +35,7 @@ final class TextInput: ListenerOwner {
       return
     }
     if source.hasPrefix("unix:") {
-      listener = try Listener(loop, .unix(String(source.dropFirst(5))), owner: self)
+      listener = try Listener(loop, .unix(source.dropFirst(5)), owner: self)
       return
     }
     add(try TextStream(loop, descriptor: try TextInput.open(source), isOwned: true, name: source))

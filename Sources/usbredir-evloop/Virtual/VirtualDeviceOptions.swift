@@ -24,6 +24,13 @@ struct ScriptedOptions: Equatable {
 enum VirtualDeviceOptions: Equatable {
   case keyboard(KeyboardOptions)
   case scripted(ScriptedOptions)
+
+  var input: String? {
+    switch self {
+    case .keyboard(let options): options.input
+    case .scripted(let options): options.input
+    }
+  }
 }
 
 /// Why a virtual device cannot be made; one line for the user.

@@ -66,11 +66,11 @@ extension CommandLineTests {
         ),
         (
           ["port=1-2,listen=:1", "port=1-2,listen=:2"],
-          "export 'port=1-2,listen=:2': another export has port=1-2 already"
+          "export 'port=1-2,listen=:2': another export has port=1-2 already; each needs its own"
         ),
         (
           ["virtual=keyboard,input=-,listen=:1", "virtual=scripted,input=-,listen=:2"],
-          "export 'virtual=scripted,input=-,listen=:2': another export reads standard input already"
+          "export 'virtual=scripted,input=-,listen=:2': another export reads standard input already; each needs its own"
         ),
       ] as [([String], String)])
     func mistakes(words: [String], message: String) {

@@ -46,12 +46,12 @@ struct ScriptCommandTests {
     ),
   ] as [(String, ScriptCommand)])
   func each(_ line: String, _ command: ScriptCommand) throws {
-    #expect(try ScriptCommand.parse(line[...], number: 1) == command)
+    #expect(try ScriptCommand.parse(line, number: 1) == command)
   }
 
   @Test(arguments: ["", "   ", "# report 81", "\t\r"])
   func nothing(_ line: String) throws {
-    #expect(try ScriptCommand.parse(line[...], number: 1) == nil)
+    #expect(try ScriptCommand.parse(line, number: 1) == nil)
   }
 
   @Test(arguments: [
@@ -75,7 +75,7 @@ struct ScriptCommandTests {
     ("unplug 81", "nothing may follow, but '81' does"),
   ])
   func faults(_ line: String, _ reason: String) {
-    #expect(throws: ScriptError(line: 7, reason: reason)) { try ScriptCommand.parse(line[...], number: 7) }
+    #expect(throws: ScriptError(line: 7, reason: reason)) { try ScriptCommand.parse(line, number: 7) }
   }
 
   @Test func aFaultNamesItsLine() {
