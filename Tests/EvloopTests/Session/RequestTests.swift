@@ -85,6 +85,18 @@ struct RequestTests {
     #expect(guest.session?.counters.badPackets == 2)
   }
 
+  @Test("B1.7, B3.1: a control packet whose length lies is refused in its turn")
+  func badControl() throws {
+    let guest = try GuestHarness()
+    guest.scripted.hold(.controlOut)
+    let header = ControlPacketHeader(
+      endpoint: 0, request: 9, requestType: 0x21, status: .success, value: 1, index: 2, length: 5)
+    #expect(guest.exchange(guest.controlIn(1, 8, length: 1), guest.encode(header, id: 2, [1])) == [])
+    guest.scripted.release(.controlOut)
+    guest.settle()
+    #expect(guest.take() == ["control #1 success 1 01", "control #2 inval 0"])
+  }
+
   @Test("B1.7, B1.8: an oversized payload is skipped without being kept", arguments: [true, false])
   func oversized(isOut: Bool) throws {
     var limits = SessionLimits()

@@ -308,6 +308,16 @@ struct StreamTests {
     #expect(guest.ends.count == 1)
   }
 
+  @Test("B4.6: a start of another kind right behind a stop cannot be had: it ends, the stop is answered")
+  func otherParametersBehindStop() throws {
+    let guest = try GuestHarness()
+    guest.exchange(guest.startBulk(1, bytes: 64, transfers: 2))
+    #expect(guest.exchange(guest.stopBulk(2), guest.startBulk(3, bytes: 128, transfers: 2)) == [
+      "buffered_bulk 82 #0 success 0", "bulk_status 82 #0 stall", "bulk_status 82 #2 success",
+    ])
+    #expect(guest.exchange(guest.startBulk(4, bytes: 128, transfers: 2)) == ["bulk_status 82 #4 success"])
+  }
+
   @Test("B4.2: depth by the option", arguments: [1, 64])
   func depth(depth: Int) throws {
     var limits = SessionLimits()
