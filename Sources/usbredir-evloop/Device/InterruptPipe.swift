@@ -1,5 +1,5 @@
-// The interrupt engine (B4): keeps transfers posted on one IN endpoint and hands out what they bring, in order and
-// without loss. Continuous receiving for interrupt and buffered bulk endpoints, and one-shot reads.
+// The interrupt engine (B4): keeps transfers posted on one IN endpoint and hands out what they bring, in
+// order and without loss. Continuous receiving for interrupt and buffered bulk endpoints, and one-shot reads.
 //
 //                       start                  waiting ≥ high mark, or pause
 //     idle ────────────────────────▶ receiving ◀───────────────────────────▶ pausing
@@ -9,9 +9,9 @@
 //      │                   ▲                                                any state ── unplug ──▶ gone
 //      └──── readOnce ─────┴── one report, timeout or error
 //
-// A completed transfer gets a fresh buffer and is submitted again before its data is looked at: while receiving, the
-// endpoint is never without a posted transfer. In `pausing` completed transfers stay un-posted, so the device holds
-// its report (NAK) as it would with a slow kernel driver.
+// A completed transfer gets a fresh buffer and is submitted again before its data is looked at: while
+// receiving, the endpoint is never without a posted transfer. In `pausing` completed transfers stay
+// un-posted, so the device holds its report (NAK) as it would with a slow kernel driver.
 
 /// What a pipe does when the endpoint stalls. After illumos' request attributes (usb_intr_request(9S)).
 enum StallPolicy {
@@ -29,7 +29,8 @@ enum PipeEnd: Equatable {
   case finished
   case stopped
   case stalled
-  /// Too many errors in a row, a first post that failed, a short report where none may be, a timeout of a one-shot read.
+  /// Too many errors in a row, a first post that failed, a short report where none may be, a timeout of a
+  /// one-shot read.
   case failed(TransferStatus)
   case gone
 
@@ -55,7 +56,8 @@ protocol InterruptPipeOwner: AnyObject {
   func pipe(_ pipe: InterruptPipe, failed status: TransferStatus, sequence: UInt64)
   /// The pipe is idle (or gone); all transfers are back.
   func pipe(_ pipe: InterruptPipe, ended reason: PipeEnd)
-  /// Every posted transfer has to come back: `pipe.cancelPosted()`, or off the loop when `pipe.posted` is large.
+  /// Every posted transfer has to come back: `pipe.cancelPosted()`, or off the loop when `pipe.posted` is
+  /// large.
   func pipeNeedsCancel(_ pipe: InterruptPipe)
   /// The halt has to be cleared; `pipe.haltCleared(_:)` takes the outcome.
   func pipeNeedsClearHalt(_ pipe: InterruptPipe)
@@ -80,7 +82,8 @@ struct PipeParameters: Equatable {
   var stallPolicy = StallPolicy.clearAndRestart
 }
 
-/// One IN endpoint's engine, made when the endpoint is first used and kept until the device goes. Loop thread only.
+/// One IN endpoint's engine, made when the endpoint is first used and kept until the device goes. Loop thread
+/// only.
 final class InterruptPipe: TransferOwner, BufferPoolOwner {
   enum State {
     case idle
@@ -92,7 +95,8 @@ final class InterruptPipe: TransferOwner, BufferPoolOwner {
     case gone
   }
 
-  /// B4.9: reports that may wait for the socket before completed transfers stay un-posted, and where that ends.
+  /// B4.9: reports that may wait for the socket before completed transfers stay un-posted, and where that
+  /// ends.
   static let highWater = 256
   static let lowWater = 64
   /// B4.5: recoveries from a stall without a good report in between.
@@ -153,8 +157,9 @@ final class InterruptPipe: TransferOwner, BufferPoolOwner {
 
   // MARK: one way in
 
-  /// Starts receiving from sequence 0. Right behind `stop` it takes effect as soon as that has ended; while receiving
-  /// it changes nothing. There is no timeout: polling ends by `stop`, a stall, errors or the device's end.
+  /// Starts receiving from sequence 0. Right behind `stop` it takes effect as soon as that has ended; while
+  /// receiving it changes nothing. There is no timeout: polling ends by `stop`, a stall, errors or the
+  /// device's end.
   func start() {
     switch state {
     case .idle: begin()
@@ -163,8 +168,8 @@ final class InterruptPipe: TransferOwner, BufferPoolOwner {
     }
   }
 
-  /// Ends receiving or a one-shot read: what has completed is handed out, then `ended(.stopped)` comes, perhaps from
-  /// within. Returns false when there is nothing to stop.
+  /// Ends receiving or a one-shot read: what has completed is handed out, then `ended(.stopped)` comes,
+  /// perhaps from within. Returns false when there is nothing to stop.
   @discardableResult func stop() -> Bool {
     switch state {
     case .idle, .gone: return false
@@ -178,7 +183,8 @@ final class InterruptPipe: TransferOwner, BufferPoolOwner {
     return true
   }
 
-  /// Posts a single transfer; its report with sequence 0, then `ended`. Only while idle: returns false otherwise.
+  /// Posts a single transfer; its report with sequence 0, then `ended`. Only while idle: returns false
+  /// otherwise.
   /// - Parameter timeout: milliseconds, 0 for none.
   func readOnce(timeout: UInt32) -> Bool {
     guard state == .idle else { return false }
@@ -231,7 +237,11 @@ final class InterruptPipe: TransferOwner, BufferPoolOwner {
     clearingHalt = false
     switch state {
     case .recovering:
-      if success && !oneShot && parameters.stallPolicy == .clearAndRestart { begin() } else { finish(.stalled) }
+      if success && !oneShot && parameters.stallPolicy == .clearAndRestart {
+        begin()
+      } else {
+        finish(.stalled)
+      }
     case .stopping: finish(ending)
     case .idle, .receiving, .pausing, .reading, .gone: break
     }
@@ -256,7 +266,9 @@ final class InterruptPipe: TransferOwner, BufferPoolOwner {
       recoveries = 0
       repost(transfer)
       deliver(buffer, length)
-      if isForbidden(length) && (state == .receiving || state == .pausing) { end(.failed(.completed), cancel: true) }
+      if isForbidden(length) && (state == .receiving || state == .pausing) {
+        end(.failed(.completed), cancel: true)
+      }
     } else {
       settle(transfer, status, buffer, length)
       if posted == 0 { drained() }
@@ -285,7 +297,9 @@ final class InterruptPipe: TransferOwner, BufferPoolOwner {
   }
 
   /// A completion outside of steady receiving.
-  private func settle(_ transfer: Transfer, _ status: TransferStatus, _ buffer: PacketBuffer?, _ length: Int) {
+  private func settle(
+    _ transfer: Transfer, _ status: TransferStatus, _ buffer: PacketBuffer?, _ length: Int
+  ) {
     rest(transfer)
     let before = state
     if status == .completed || (status == .cancelled && length > 0) {
@@ -360,7 +374,9 @@ final class InterruptPipe: TransferOwner, BufferPoolOwner {
 
   private func clearHalt() {
     recoveries += 1
-    if parameters.stallPolicy == .report || recoveries > InterruptPipe.maxRecoveries { return finish(.stalled) }
+    if parameters.stallPolicy == .report || recoveries > InterruptPipe.maxRecoveries {
+      return finish(.stalled)
+    }
     clearingHalt = true
     unsafe owner.pipeNeedsClearHalt(self)
   }

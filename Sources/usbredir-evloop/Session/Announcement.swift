@@ -1,5 +1,5 @@
-// What the guest is told of a device, and how a device comes and goes on a session (B2): ep_info, interface_info,
-// device_connect; device_disconnect and its acknowledgement; the guest's filter.
+// What the guest is told of a device, and how a device comes and goes on a session (B2): ep_info,
+// interface_info, device_connect; device_disconnect and its acknowledgement; the guest's filter.
 
 extension Session {
   /// Announces `device`, which the session owns from here on. Only when the guest wanted one.
@@ -18,14 +18,16 @@ extension Session {
     log.info("\(name): \(device.label) announced")
   }
 
-  /// `ep_info`, then `interface_info`: before `device_connect` and before every status that follows a change (B2.1).
+  /// `ep_info`, then `interface_info`: before `device_connect` and before every status that follows a change
+  /// (B2.1).
   func sendInfos(_ attached: AttachedDevice) {
     attached.endpoints = EndpointTable(attached.device.model)
     send(EndpointInfoHeader(attached.endpoints))
     send(InterfaceInfoHeader(attached.device.model))
   }
 
-  /// The device is gone, or not what it was (B2.6): device_disconnect first, only then the answers of its requests.
+  /// The device is gone, or not what it was (B2.6): device_disconnect first, only then the answers of its
+  /// requests.
   func deviceLost(_ device: AttachedDevice) {
     guard device === attached else { return }
     log.info("\(name): \(device.device.label) is gone")
@@ -87,7 +89,8 @@ extension Filter {
       }
     }
     let device = FilteredDevice(
-      deviceClass: model.classCode, vendor: model.vendor, product: model.product, deviceVersion: model.release,
+      deviceClass: model.classCode, vendor: model.vendor, product: model.product,
+      deviceVersion: model.release,
       interfaces: interfaces)
     switch verdict(on: device) {
     case .allowed: return nil
@@ -102,7 +105,8 @@ extension DeviceConnectHeader {
   init(_ model: DeviceModel) {
     self.init(
       speed: model.speed.rawValue, deviceClass: model.classCode, deviceSubclass: model.subclass,
-      deviceProtocol: model.protocol, vendor: model.vendor, product: model.product, deviceVersion: model.release)
+      deviceProtocol: model.protocol, vendor: model.vendor, product: model.product,
+      deviceVersion: model.release)
   }
 }
 
@@ -126,7 +130,8 @@ extension EndpointInfoHeader {
     for (index, slot) in table.slots.enumerated() {
       guard let type = slot.type else { continue }
       slots[index] = Slot(
-        type: type.rawValue, interval: slot.interval, interface: slot.interface, maxPacketSize: slot.maxPacketSize,
+        type: type.rawValue, interval: slot.interval, interface: slot.interface,
+        maxPacketSize: slot.maxPacketSize,
         maxStreams: slot.maxStreams)
     }
   }

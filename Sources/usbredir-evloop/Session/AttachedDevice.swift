@@ -1,8 +1,9 @@
-// One device as one guest has it: its endpoint table, a request queue and a stream for each endpoint that is used,
-// and the operations that run on it one at a time. From `attach` to the moment the device is closed again.
+// One device as one guest has it: its endpoint table, a request queue and a stream for each endpoint that is
+// used, and the operations that run on it one at a time. From `attach` to the moment the device is closed
+// again.
 
-/// A device on a session. It survives its announcement: after an unplug or the guest's end it lives until every
-/// transfer is back and the device is closed. Loop thread only.
+/// A device on a session. It survives its announcement: after an unplug or the guest's end it lives until
+/// every transfer is back and the device is closed. Loop thread only.
 final class AttachedDevice: DeviceOwner, InterruptPipeOwner, RequestQueueOwner {
   /// More transfers than this are cancelled off the loop: the kernel waits for each (B3.6).
   static let cancelsOnLoop = 4
@@ -160,7 +161,8 @@ final class AttachedDevice: DeviceOwner, InterruptPipeOwner, RequestQueueOwner {
     session.value.deviceLost(self)
   }
 
-  /// Ends everything without a word to the guest but the answers that it still waits for, and closes the device when all is back.
+  /// Ends everything without a word to the guest but the answers that it still waits for, and closes the
+  /// device when all is back.
   func leave(answering status: Status, isGone: Bool) {
     guard isAttached else { return }
     isAttached = false

@@ -1,5 +1,5 @@
-// Configuration, alternate settings, halts and reset: what changes the device's state, and what the guest is told
-// when it is done (B3.2–B3.5). All of it runs as operations, one at a time.
+// Configuration, alternate settings, halts and reset: what changes the device's state, and what the guest is
+// told when it is done (B3.2–B3.5). All of it runs as operations, one at a time.
 
 extension Session {
   // MARK: what the guest asks
@@ -18,9 +18,12 @@ extension Session {
     guard value == model.configuration else {
       return attached.enqueue(
         Operation(
-          .setConfiguration, slots: EndpointTable.allButControl, calls: [.setConfiguration(value)], reply: reply))
+          .setConfiguration, slots: EndpointTable.allButControl, calls: [.setConfiguration(value)],
+          reply: reply))
     }
-    let moved = model.interfaces.filter { $0.current != 0 && $0.alternateSettings.contains { $0.number == 0 } }
+    let moved = model.interfaces.filter {
+      $0.current != 0 && $0.alternateSettings.contains { $0.number == 0 }
+    }
     let slots = moved.reduce(0) { $0 | attached.endpoints.slots(ofInterface: $1.number) }
     let calls = moved.map { DeviceCall.setAlternateSetting(interface: $0.number, setting: 0) }
     attached.enqueue(Operation(.setConfiguration, slots: slots, calls: calls, reply: reply))
@@ -67,11 +70,13 @@ extension Session {
       late()
       return send(AltSettingStatusHeader(status: .ioerror, interface: header.interface, alt: 0), id: id)
     }
-    guard let interface = attached.device.model.interfaces.first(where: { $0.number == header.interface }) else {
+    guard let interface = attached.device.model.interfaces.first(where: { $0.number == header.interface })
+    else {
       send(AltSettingStatusHeader(status: .inval, interface: header.interface, alt: 0), id: id)
       return bad("get_alt_setting", "the device has no interface \(header.interface) (B3.4)")
     }
-    send(AltSettingStatusHeader(status: .success, interface: interface.number, alt: interface.current), id: id)
+    send(
+      AltSettingStatusHeader(status: .success, interface: interface.number, alt: interface.current), id: id)
   }
 
   /// B3.5. A reset that would follow another with nothing in between is skipped.
@@ -79,13 +84,15 @@ extension Session {
     guard let attached else { return late() }
     guard attached.isUsedSinceReset else { return }
     let hasAlternates = attached.device.model.interfaces.contains { $0.current != 0 }
-    attached.enqueue(Operation(.reset(changesSettings: hasAlternates), slots: .max, calls: [.reset], reply: .nobody))
+    attached.enqueue(
+      Operation(.reset(changesSettings: hasAlternates), slots: .max, calls: [.reset], reply: .nobody))
   }
 
   /// CLEAR_FEATURE(ENDPOINT_HALT): what is posted there comes back first (B3.2).
   func clearHalt(_ endpoint: EndpointAddress, _ attached: AttachedDevice, _ request: Request) {
     let slots = UInt32(1) << UInt32(endpoint.slot)
-    attached.enqueue(Operation(.clearHalt, slots: slots, calls: [.clearHalt(endpoint)], reply: .control(request)))
+    attached.enqueue(
+      Operation(.clearHalt, slots: slots, calls: [.clearHalt(endpoint)], reply: .control(request)))
   }
 }
 

@@ -26,7 +26,8 @@ extension Session {
     let call = DeviceCall.allocateStreams(slots: slots, count: header.streams)
     attached.enqueue(
       Operation(
-        .bulkStreams(endpoints: slots, count: header.streams), slots: slots, calls: [call], reply: .packet(id)))
+        .bulkStreams(endpoints: slots, count: header.streams), slots: slots, calls: [call], reply: .packet(id)
+      ))
   }
 
   /// B5.3: an endpoint that has none, or is not there any more, has nothing to free.
@@ -38,7 +39,8 @@ extension Session {
     }
     attached.enqueue(
       Operation(
-        .bulkStreams(endpoints: header.endpoints, count: 0), slots: slots, calls: [.freeStreams(slots: slots)],
+        .bulkStreams(endpoints: header.endpoints, count: 0), slots: slots,
+        calls: [.freeStreams(slots: slots)],
         reply: .packet(id)))
   }
 
@@ -51,9 +53,10 @@ extension Session {
 extension AttachedDevice {
   /// True when every endpoint of the mask is a bulk endpoint, and there is one.
   fileprivate func areBulk(_ slots: UInt32) -> Bool {
-    slots != 0 && (0..<EndpointTable.count).allSatisfy { slot in
-      slots & 1 << UInt32(slot) == 0 || endpoints.slots[slot].type == .bulk
-    }
+    slots != 0
+      && (0..<EndpointTable.count).allSatisfy { slot in
+        slots & 1 << UInt32(slot) == 0 || endpoints.slots[slot].type == .bulk
+      }
   }
 
   /// Those of the mask that have streams allocated.

@@ -1,5 +1,6 @@
-// What has to be done with a device in several steps: first everything posted on the endpoints concerned comes back,
-// then calls that may sleep run off the loop one after the other, then the guest gets its answer (B3.2–B3.6).
+// What has to be done with a device in several steps: first everything posted on the endpoints concerned
+// comes back, then calls that may sleep run off the loop one after the other, then the guest gets its answer
+// (B3.2–B3.6).
 //
 //     waiting ──▶ cancelling ──▶ draining ──▶ calling (once for each call) ──▶ finished
 //                 (many posted:   (until all
@@ -14,8 +15,8 @@ enum Reply {
   case control(Request)
 }
 
-/// One operation on the device. Operations run one at a time, and while one that the guest asked for runs, no further packet
-/// of its session is read.
+/// One operation on the device. Operations run one at a time, and while one that the guest asked for runs, no
+/// further packet of its session is read.
 final class Operation {
   enum Kind {
     case setConfiguration
@@ -23,7 +24,8 @@ final class Operation {
     case clearHalt
     /// An interface is not at setting 0, where a reset takes it.
     case reset(changesSettings: Bool)
-    /// Streams allocated (or freed, count 0) on the endpoints of `slots`; `endpoints` are those that the guest named.
+    /// Streams allocated (or freed, count 0) on the endpoints of `slots`; `endpoints` are those that the
+    /// guest named.
     case bulkStreams(endpoints: UInt32, count: UInt32)
     /// A pipe's stall (B4.5).
     case recoverStall(InterruptPipe)

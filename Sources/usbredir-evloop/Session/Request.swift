@@ -1,16 +1,18 @@
-// A guest's packet that wants one answer (control, bulk, interrupt OUT), and the line its answer waits in: on each
-// endpoint and bulk stream answers leave in the order of the requests, refusals included (B5.1). QEMU aborts
-// otherwise.
+// A guest's packet that wants one answer (control, bulk, interrupt OUT), and the line its answer waits in: on
+// each endpoint and bulk stream answers leave in the order of the requests, refusals included (B5.1). QEMU
+// aborts otherwise.
 
 /// Sends answers and is told what came back. Loop thread only.
 protocol RequestQueueOwner: AnyObject {
-  /// It is this request's turn: send its answer. `request.transfer` has what it moved, if `status` is not a refusal.
+  /// It is this request's turn: send its answer. `request.transfer` has what it moved, if `status` is not a
+  /// refusal.
   func answer(_ request: Request)
   /// The device gave a transfer of this queue back.
   func requestReturned(to queue: RequestQueue)
   /// A transfer came back because the device is gone; told before anything is answered.
   func requestFoundDeviceGone()
-  /// Whether a request that found no memory may wait: others are with the device, and their return frees some.
+  /// Whether a request that found no memory may wait: others are with the device, and their return frees
+  /// some.
   func mayWaitForMemory() -> Bool
   /// A request gave its memory back, or gave up: `submitWaiting` on all queues.
   func memoryMayBeFree()
@@ -45,7 +47,8 @@ final class Request: TransferOwner {
   }
 }
 
-/// What the requests of a device hold together (B1.8): those not answered yet or still with the device. Loop thread only.
+/// What the requests of a device hold together (B1.8): those not answered yet or still with the device. Loop
+/// thread only.
 final class RequestBudget {
   fileprivate(set) var count = 0
   /// Of their buffers.
@@ -104,7 +107,11 @@ final class RequestQueue {
     var candidate = first
     var hasOlderWaiting = false
     while let request = candidate {
-      if request.isWaiting { hasOlderWaiting = true } else if hasOlderWaiting && request.isWithDevice { return }
+      if request.isWaiting {
+        hasOlderWaiting = true
+      } else if hasOlderWaiting && request.isWithDevice {
+        return
+      }
       candidate = request.next
     }
     candidate = first

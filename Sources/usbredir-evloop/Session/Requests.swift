@@ -1,5 +1,5 @@
-// Control, bulk and interrupt OUT packets: each becomes a request on its endpoint and gets one answer, in the order of
-// the requests (B3.1, B3.2, B4.10, B5.1).
+// Control, bulk and interrupt OUT packets: each becomes a request on its endpoint and gets one answer, in the
+// order of the requests (B3.1, B3.2, B4.10, B5.1).
 
 extension Session {
   /// libusb and usbfs carry no longer control data stage than a page (B3.1).
@@ -20,7 +20,9 @@ extension Session {
       attached.refuse(request, .inval)
       return bad("control_packet", rule)
     }
-    guard isWithinBudget(attached, data.count) else { return refuseOverBudget(request, attached, "control_packet") }
+    guard isWithinBudget(attached, data.count) else {
+      return refuseOverBudget(request, attached, "control_packet")
+    }
     if route(request, attached) { return }
     let setup = request.transfer.setup
     let buffer = buffers.take(Int(setup.length))
@@ -42,8 +44,12 @@ extension Session {
   }
 
   private func controlFault(_ header: ControlPacketHeader, _ data: Span<UInt8>) -> String? {
-    guard header.endpoint == 0 || header.endpoint == 0x80 else { return "endpoint 0x00 or 0x80 it has to be (B3.1)" }
-    guard header.endpoint == header.requestType & 0x80 else { return "endpoint and bmRequestType disagree (B3.1)" }
+    guard header.endpoint == 0 || header.endpoint == 0x80 else {
+      return "endpoint 0x00 or 0x80 it has to be (B3.1)"
+    }
+    guard header.endpoint == header.requestType & 0x80 else {
+      return "endpoint and bmRequestType disagree (B3.1)"
+    }
     guard header.endpoint != 0 || data.count <= Session.maxControlLength else {
       return "an OUT data stage over \(Session.maxControlLength) bytes (B3.1)"
     }
@@ -66,7 +72,8 @@ extension Session {
       setAltSetting(interface, alt, attached, .control(request))
     case (RequestType.toEndpoint, StandardRequest.clearFeature):
       guard setup.value == Feature.endpointHalt, setup.index & 0x0f != 0 else { return false }
-      guard let endpoint = UInt8(exactly: setup.index).map(EndpointAddress.init(rawValue:)), endpoint.isValid else {
+      guard let endpoint = UInt8(exactly: setup.index).map(EndpointAddress.init(rawValue:)), endpoint.isValid
+      else {
         return stall(request, attached)
       }
       clearHalt(endpoint, attached, request)
@@ -118,7 +125,8 @@ extension Session {
   }
 
   private func transferData(
-    _ request: Request, _ attached: AttachedDevice, _ endpoint: EndpointAddress, length: Int, _ data: Span<UInt8>,
+    _ request: Request, _ attached: AttachedDevice, _ endpoint: EndpointAddress, length: Int,
+    _ data: Span<UInt8>,
     _ packet: String
   ) {
     request.transfer.endpoint = endpoint
@@ -167,7 +175,8 @@ extension Session {
       send(takeData(request), header, id: request.id)
     case .bulk:
       let header = BulkPacketHeader(
-        endpoint: endpoint, status: request.status, length: UInt32(request.moved), streamID: transfer.streamID)
+        endpoint: endpoint, status: request.status, length: UInt32(request.moved), streamID: transfer.streamID
+      )
       send(takeData(request), header, id: request.id)
     case .interrupt, .isochronous:
       let header = InterruptPacketHeader(
@@ -188,7 +197,9 @@ extension Session {
 
   /// B1.7: a packet that is wrong in itself is answered `inval` where it has a legal answer, in its turn.
   func refuse(_ header: PacketHeader, _ typeHeader: Span<UInt8>) {
-    guard let type = header.type, let attached, typeHeader.count == type.typeHeaderSize(capabilities) else { return }
+    guard let type = header.type, let attached, typeHeader.count == type.typeHeaderSize(capabilities) else {
+      return
+    }
     switch type {
     case .controlPacket:
       let request = attached.queue(.controlOut).make(id: header.id)
@@ -206,7 +217,8 @@ extension Session {
   }
 
   private func refuse(
-    _ id: UInt64, _ type: TransferType, _ endpoint: EndpointAddress, streamID: UInt32, _ attached: AttachedDevice
+    _ id: UInt64, _ type: TransferType, _ endpoint: EndpointAddress, streamID: UInt32,
+    _ attached: AttachedDevice
   ) {
     let request = attached.queue(endpoint).make(id: id)
     request.transfer.type = type

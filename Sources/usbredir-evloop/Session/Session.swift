@@ -1,5 +1,6 @@
-// One usb-guest connection, from hello to close: takes the guest's packets apart, keeps what both sides agreed on, and
-// owns the device that is attached. The one switch over packet types is here; what each packet does is in the files beside.
+// One usb-guest connection, from hello to close: takes the guest's packets apart, keeps what both sides
+// agreed on, and owns the device that is attached. The one switch over packet types is here; what each packet
+// does is in the files beside.
 //
 //     greeting ──hello──▶ ready ──close──▶ closing ──device closed──▶ closed
 //        └────────────────close─────────────▲
@@ -50,7 +51,8 @@ enum SessionEnd: CustomStringConvertible {
 
 /// The export a session belongs to. Loop thread only.
 protocol SessionOwner: AnyObject {
-  /// The guest could take a device now: after its hello, and again when the last device is closed and its end acknowledged.
+  /// The guest could take a device now: after its hello, and again when the last device is closed and its end
+  /// acknowledged.
   func sessionWantsDevice(_ session: Session)
   /// Everything is over: the connection is closed and no device is open any more.
   func sessionEnded(_ session: Session, _ reason: SessionEnd)
@@ -97,7 +99,8 @@ final class Session: ConnectionOwner, PacketReceiver {
   ///   - descriptor: the socket, owned by the session from here on.
   ///   - owner: outlives the session.
   init(
-    _ loop: EventLoop, descriptor: Int32, name: String, limits: SessionLimits, transport: TransportOptions, log: Log,
+    _ loop: EventLoop, descriptor: Int32, name: String, limits: SessionLimits, transport: TransportOptions,
+    log: Log,
     owner: any SessionOwner
   ) throws(SystemError) {
     self.loop = loop
@@ -126,7 +129,8 @@ final class Session: ConnectionOwner, PacketReceiver {
 
   // MARK: reading
 
-  /// B3.6, B1.8: packets wait while an operation runs on the device, or while the guest does not take its answers.
+  /// B3.6, B1.8: packets wait while an operation runs on the device, or while the guest does not take its
+  /// answers.
   var isPaused: Bool {
     guard state == .greeting || state == .ready, let connection else { return true }
     return attached?.isBusy ?? false || connection.isAboveHighWater
@@ -213,8 +217,10 @@ final class Session: ConnectionOwner, PacketReceiver {
     case .bulkPacket: bulk(id, BulkPacketHeader(decoding: typeHeader), data)
     case .interruptPacket: interruptOut(id, InterruptPacketHeader(decoding: typeHeader), data)
     case .isoPacket: late()
-    case .deviceConnect, .deviceDisconnect, .interfaceInfo, .endpointInfo, .configurationStatus, .altSettingStatus,
-      .isoStreamStatus, .interruptReceivingStatus, .bulkStreamsStatus, .bulkReceivingStatus, .bufferedBulkPacket, nil:
+    case .deviceConnect, .deviceDisconnect, .interfaceInfo, .endpointInfo, .configurationStatus,
+      .altSettingStatus,
+      .isoStreamStatus, .interruptReceivingStatus, .bulkStreamsStatus, .bulkReceivingStatus,
+      .bufferedBulkPacket, nil:
       // The reader hands these out to a usb-guest only.
       break
     }

@@ -1,5 +1,5 @@
-// Interrupt receiving and buffered bulk receiving: the guest's start and stop, the pipe's reports on their way to the
-// guest, and what the guest hears when a stream ends by itself (B4, B5.2).
+// Interrupt receiving and buffered bulk receiving: the guest's start and stop, the pipe's reports on their
+// way to the guest, and what the guest hears when a stream ends by itself (B4, B5.2).
 
 extension Session {
   // MARK: what the guest asks
@@ -28,10 +28,13 @@ extension Session {
       UInt64(header.bytesPerTransfer) * UInt64(header.transfers) <= limits.maxRequestBytes
     else {
       sendEnded(endpoint, .bulk, streamID: header.streamID)
-      return bad("start_bulk_receiving", "1…16 transfers within max-transfer and max-request-bytes it has to be (B5.2)")
+      return bad(
+        "start_bulk_receiving", "1…16 transfers within max-transfer and max-request-bytes it has to be (B5.2)"
+      )
     }
     let parameters = PipeParameters(
-      endpoint: endpoint, type: .bulk, transferLength: Int(header.bytesPerTransfer), depth: Int(header.transfers),
+      endpoint: endpoint, type: .bulk, transferLength: Int(header.bytesPerTransfer),
+      depth: Int(header.transfers),
       streamID: header.streamID)
     guard attached.canReceive(parameters) else {
       sendEnded(endpoint, .bulk, streamID: header.streamID)
@@ -44,8 +47,11 @@ extension Session {
     stopReceiving(id, EndpointAddress(rawValue: header.endpoint), .bulk, streamID: header.streamID)
   }
 
-  private func stopReceiving(_ id: UInt64, _ endpoint: EndpointAddress, _ type: TransferType, streamID: UInt32) {
-    guard endpoint.isValid, let stream = attached?.streams[endpoint.slot], stream.pipe.parameters.type == type else {
+  private func stopReceiving(
+    _ id: UInt64, _ endpoint: EndpointAddress, _ type: TransferType, streamID: UInt32
+  ) {
+    guard endpoint.isValid, let stream = attached?.streams[endpoint.slot], stream.pipe.parameters.type == type
+    else {
       if attached == nil { late() }
       return sendStatus(.success, endpoint, type, streamID: streamID, id: id)
     }
@@ -57,7 +63,9 @@ extension Session {
   // MARK: what the guest hears
 
   /// `interrupt_receiving_status` or `bulk_receiving_status`.
-  func sendStatus(_ status: Status, _ endpoint: EndpointAddress, _ type: TransferType, streamID: UInt32, id: UInt64) {
+  func sendStatus(
+    _ status: Status, _ endpoint: EndpointAddress, _ type: TransferType, streamID: UInt32, id: UInt64
+  ) {
     if type == .bulk {
       send(BulkReceivingStatusHeader(streamID: streamID, endpoint: endpoint.rawValue, status: status), id: id)
     } else {
@@ -68,7 +76,9 @@ extension Session {
   /// B4.6: a packet first, because the status alone never wakes a waiting URB on QEMU's xhci.
   func sendEnded(_ endpoint: EndpointAddress, _ type: TransferType, streamID: UInt32) {
     if type == .bulk {
-      send(BufferedBulkPacketHeader(streamID: streamID, length: 0, endpoint: endpoint.rawValue, status: .success))
+      send(
+        BufferedBulkPacketHeader(streamID: streamID, length: 0, endpoint: endpoint.rawValue, status: .success)
+      )
     } else {
       send(InterruptPacketHeader(endpoint: endpoint.rawValue, status: .stall, length: 0))
     }
@@ -112,10 +122,13 @@ extension AttachedDevice {
   /// Whether the endpoint, as it is now, is one for such transfers (B5.2).
   func canReceive(_ parameters: PipeParameters) -> Bool {
     let slot = endpoints[parameters.endpoint]
-    guard parameters.endpoint.isValid, slot.type == parameters.type, slot.maxPacketSize > 0 else { return false }
+    guard parameters.endpoint.isValid, slot.type == parameters.type, slot.maxPacketSize > 0 else {
+      return false
+    }
     guard parameters.type == .bulk else { return true }
     let streamsThere = bulkStreams[parameters.endpoint.slot]
-    guard streamsThere == 0 ? parameters.streamID == 0 : (1...streamsThere).contains(parameters.streamID) else {
+    guard streamsThere == 0 ? parameters.streamID == 0 : (1...streamsThere).contains(parameters.streamID)
+    else {
       return false
     }
     return parameters.transferLength > 0 && parameters.transferLength % Int(slot.maxPacketSize) == 0
@@ -160,7 +173,8 @@ extension AttachedDevice {
     for stream in streams { stream?.pipe.resume() }
   }
 
-  /// The endpoint's stream, a new one when the old one was for other transfers; nil while those are still coming back.
+  /// The endpoint's stream, a new one when the old one was for other transfers; nil while those are still
+  /// coming back.
   private func stream(_ parameters: PipeParameters) -> Stream? {
     let slot = parameters.endpoint.slot
     if let stream = streams[slot] {
@@ -177,7 +191,8 @@ extension AttachedDevice {
 
   private func sendStatus(_ status: Status, _ stream: Stream, id: UInt64) {
     let parameters = stream.pipe.parameters
-    session.value.sendStatus(status, parameters.endpoint, parameters.type, streamID: parameters.streamID, id: id)
+    session.value.sendStatus(
+      status, parameters.endpoint, parameters.type, streamID: parameters.streamID, id: id)
   }
 
   // MARK: what the pipe tells
@@ -217,7 +232,9 @@ extension AttachedDevice {
     case .finished: break
     case .stalled, .failed:
       let session = session.value
-      session.log.warning("\(session.name): \(device.label): receiving on \(parameters.endpoint.description) ended: \(reason.description)")
+      session.log.warning(
+        "\(session.name): \(device.label): receiving on \(parameters.endpoint.description) ended: \(reason.description)"
+      )
       session.sendEnded(parameters.endpoint, parameters.type, streamID: parameters.streamID)
     }
   }
@@ -247,7 +264,8 @@ extension EndpointSlot {
   /// B4.2: transfers for 4 ms of the endpoint's interval, at least 4, at most 32.
   func defaultDepth(_ speed: Speed) -> Int {
     guard speed == .high || speed == .super else { return 4 }
-    // bInterval is an exponent: 2^(bInterval - 1) microframes of 125 µs (USB 2.0, table 9-13); 32 of them are 4 ms.
+    // bInterval is an exponent: 2^(bInterval - 1) microframes of 125 µs (USB 2.0, table 9-13); 32 of them are
+    // 4 ms.
     let microframes = 1 << min(Int(interval) - 1, 5)
     return max(4, 32 / max(1, microframes))
   }

@@ -21,7 +21,9 @@ struct PacketBufferTests {
 
   @Test func allOfTheHeadroomCanBeUsed() {
     let buffer = BufferPool(capacity: 0, keep: 0).take()
-    buffer.prepend(PacketBuffer.headroom) { for offset in 0..<PacketBuffer.headroom { $0.put(UInt8(offset), at: offset) } }
+    buffer.prepend(PacketBuffer.headroom) {
+      for offset in 0..<PacketBuffer.headroom { $0.put(UInt8(offset), at: offset) }
+    }
     #expect(buffer.withBytes(array) == (0..<32).map { UInt8($0) })
   }
 
@@ -54,9 +56,12 @@ struct PacketBufferTests {
     #expect(seen == nil)
   }
 
-  @Test("B1.8: sizes are powers of two, larger ones go by themselves", arguments: [
-    (0, 64), (64, 64), (65, 128), (4096, 4096), (100_000, 131_072), (8 << 20, 8 << 20), (8 << 20 + 1, 8 << 20 + 1),
-  ])
+  @Test(
+    "B1.8: sizes are powers of two, larger ones go by themselves",
+    arguments: [
+      (0, 64), (64, 64), (65, 128), (4096, 4096), (100_000, 131_072), (8 << 20, 8 << 20),
+      (8 << 20 + 1, 8 << 20 + 1),
+    ])
   func sizedPools(count: Int, capacity: Int) {
     let pools = SizedBufferPools()
     let buffer = pools.take(count)

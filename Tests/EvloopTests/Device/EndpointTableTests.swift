@@ -4,7 +4,9 @@ import Testing
 @testable import usbredir_evloop
 
 struct EndpointTableTests {
-  private func table(_ speed: Speed, _ endpoints: [EndpointModel], maxPacketSize0: UInt8 = 64) -> EndpointTable {
+  private func table(_ speed: Speed, _ endpoints: [EndpointModel], maxPacketSize0: UInt8 = 64)
+    -> EndpointTable
+  {
     let setting = AlternateSetting(number: 0, classCode: 3, subclass: 0, protocol: 0, endpoints: endpoints)
     return EndpointTable(
       DeviceModel(
@@ -22,7 +24,8 @@ struct EndpointTableTests {
   ) -> EndpointModel {
     EndpointModel(
       address: EndpointAddress(rawValue: 0x83), type: type, rawMaxPacketSize: raw, interval: interval,
-      maxBurst: burst, companionAttributes: attributes, bytesPerInterval: bytes, isoBytesPerInterval: isoBytes)
+      maxBurst: burst, companionAttributes: attributes, bytesPerInterval: bytes, isoBytesPerInterval: isoBytes
+    )
   }
 
   @Test("B2.4: slots 0 and 16 are control, unused ones are 255 on the wire")
@@ -48,26 +51,32 @@ struct EndpointTableTests {
     #expect(table.slots(ofInterface: 0) == 0, "control endpoints belong to no interface")
   }
 
-  @Test("the control endpoint's packet size, an exponent for SuperSpeed", arguments: [
-    (Speed.low, UInt8(8), UInt16(8)), (.full, 64, 64), (.high, 64, 64), (.super, 9, 512),
-  ])
+  @Test(
+    "the control endpoint's packet size, an exponent for SuperSpeed",
+    arguments: [
+      (Speed.low, UInt8(8), UInt16(8)), (.full, 64, 64), (.high, 64, 64), (.super, 9, 512),
+    ])
   func controlSize(speed: Speed, raw: UInt8, size: UInt16) {
     #expect(table(speed, [], maxPacketSize0: raw)[.controlIn].maxPacketSize == size)
   }
 
-  @Test("B2.4: interval 0 on an iso or interrupt endpoint is reported as 1", arguments: [
-    (TransferType.interrupt, UInt8(0), UInt8(1)), (.isochronous, 0, 1), (.interrupt, 10, 10), (.bulk, 0, 0),
-    (.bulk, 255, 255),
-  ])
+  @Test(
+    "B2.4: interval 0 on an iso or interrupt endpoint is reported as 1",
+    arguments: [
+      (TransferType.interrupt, UInt8(0), UInt8(1)), (.isochronous, 0, 1), (.interrupt, 10, 10), (.bulk, 0, 0),
+      (.bulk, 255, 255),
+    ])
   func interval(type: TransferType, raw: UInt8, told: UInt8) {
     #expect(slot(.full, endpoint(type, 8, interval: raw)).interval == told)
   }
 
-  @Test("B2.4: interrupt and bulk are wMaxPacketSize & 0x7ff, never multiplied", arguments: [
-    (Speed.low, TransferType.interrupt, UInt16(8), UInt16(8)), (.full, .interrupt, 64, 64),
-    (.high, .interrupt, 0x1400, 1024), (.high, .interrupt, 0x0c00, 1024), (.high, .interrupt, 0x0840, 64),
-    (.high, .bulk, 512, 512), (.super, .bulk, 1024, 1024),
-  ])
+  @Test(
+    "B2.4: interrupt and bulk are wMaxPacketSize & 0x7ff, never multiplied",
+    arguments: [
+      (Speed.low, TransferType.interrupt, UInt16(8), UInt16(8)), (.full, .interrupt, 64, 64),
+      (.high, .interrupt, 0x1400, 1024), (.high, .interrupt, 0x0c00, 1024), (.high, .interrupt, 0x0840, 64),
+      (.high, .bulk, 512, 512), (.super, .bulk, 1024, 1024),
+    ])
   func onePacket(speed: Speed, type: TransferType, raw: UInt16, size: UInt16) {
     #expect(slot(speed, endpoint(type, raw, burst: 3, bytes: 4096)).maxPacketSize == size)
   }
@@ -92,10 +101,13 @@ struct EndpointTableTests {
     }
   }
 
-  @Test("B2.4: max_streams from the SuperSpeed companion", arguments: [
-    (Speed.super, TransferType.bulk, UInt8(0), UInt32(0)), (.super, .bulk, 1, 2), (.super, .bulk, 4, 16),
-    (.super, .bulk, 16, 65536), (.super, .bulk, 31, 65536), (.super, .interrupt, 4, 0), (.high, .bulk, 4, 0),
-  ])
+  @Test(
+    "B2.4: max_streams from the SuperSpeed companion",
+    arguments: [
+      (Speed.super, TransferType.bulk, UInt8(0), UInt32(0)), (.super, .bulk, 1, 2), (.super, .bulk, 4, 16),
+      (.super, .bulk, 16, 65536), (.super, .bulk, 31, 65536), (.super, .interrupt, 4, 0),
+      (.high, .bulk, 4, 0),
+    ])
   func streams(speed: Speed, type: TransferType, attributes: UInt8, streams: UInt32) {
     #expect(slot(speed, endpoint(type, 512, attributes: attributes)).maxStreams == streams)
   }
@@ -113,10 +125,12 @@ struct EndpointTableTests {
     #expect(EndpointTable(model)[EndpointAddress(rawValue: 0x82)].type == nil, "a setting that is not there")
   }
 
-  @Test("B4.2: depth is 4 ms of the interval, at least 4, at most 32", arguments: [
-    (Speed.low, UInt8(10), 4), (.full, 1, 4), (.high, 1, 32), (.high, 2, 16), (.high, 3, 8), (.high, 4, 4),
-    (.high, 16, 4), (.super, 1, 32),
-  ])
+  @Test(
+    "B4.2: depth is 4 ms of the interval, at least 4, at most 32",
+    arguments: [
+      (Speed.low, UInt8(10), 4), (.full, 1, 4), (.high, 1, 32), (.high, 2, 16), (.high, 3, 8), (.high, 4, 4),
+      (.high, 16, 4), (.super, 1, 32),
+    ])
   func depth(speed: Speed, interval: UInt8, depth: Int) {
     #expect(slot(speed, endpoint(.interrupt, 8, interval: interval)).defaultDepth(speed) == depth)
   }

@@ -1,4 +1,5 @@
-// The promise of the interrupt engine as a property: what the device gave is handed out, all of it, once, in order.
+// The promise of the interrupt engine as a property: what the device gave is handed out, all of it, once, in
+// order.
 import Testing
 
 @testable import usbredir_evloop
@@ -6,7 +7,8 @@ import Testing
 struct InterruptPipePropertyTests {
   /// Whatever a device and an owner do, but for unplugging.
   private enum Step: CaseIterable {
-    case report, report2, report3, empty, start, stop, stall, cancelledEnds, cancelledHasData, cancelledWasFaster
+    case report, report2, report3, empty, start, stop, stall, cancelledEnds, cancelledHasData,
+      cancelledWasFaster
     case pause, resume, keep, release, haltCleared, error, delayPassed, someoneCancels
   }
 
@@ -93,7 +95,8 @@ struct InterruptPipePropertyTests {
           clearsHalt = false
           user.pipe.haltCleared(true)
         }
-      case .error: complete(oldest, [.failed, .overflow, .timedOut].randomElement(using: &random) ?? .failed, [])
+      case .error:
+        complete(oldest, [.failed, .overflow, .timedOut].randomElement(using: &random) ?? .failed, [])
       case .delayPassed: user.pipe.delayPassed()
       case .someoneCancels: if let index = oldest { user.device.cancel(user.device.posted[index]) }
       }

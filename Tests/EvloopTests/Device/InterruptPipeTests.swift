@@ -24,7 +24,9 @@ struct InterruptPipeTests {
   func shortAndEmpty() {
     let user = PipeUser()
     user.pipe.start()
-    for report in [[], [1], [1, 2, 3, 4, 5, 6, 7, 8], []] as [[UInt8]] { user.device.complete(0, .completed, report) }
+    for report in [[], [1], [1, 2, 3, 4, 5, 6, 7, 8], []] as [[UInt8]] {
+      user.device.complete(0, .completed, report)
+    }
     #expect(user.take() == ["#0", "#1 01", "#2 0102030405060708", "#3"])
   }
 
@@ -229,10 +231,12 @@ struct InterruptPipeTests {
     #expect(user.take() == ["clear halt", "ended stalled"])
   }
 
-  @Test("B4.11: stall policies", arguments: [
-    (StallPolicy.report, ["cancel", "ended stalled"]),
-    (.clearAndStop, ["cancel", "clear halt", "ended stalled"]),
-  ])
+  @Test(
+    "B4.11: stall policies",
+    arguments: [
+      (StallPolicy.report, ["cancel", "ended stalled"]),
+      (.clearAndStop, ["cancel", "clear halt", "ended stalled"]),
+    ])
   func stallPolicies(policy: StallPolicy, expected: [String]) {
     let user = PipeUser(depth: 2, stallPolicy: policy)
     user.pipe.start()
@@ -279,7 +283,8 @@ struct InterruptPipeTests {
       user.pipe.delayPassed()
       #expect(user.device.posted.count == 1)
     }
-    #expect(delays == [13, 26, 39, 52, 65, 78, 91, 100, 100, 100, 100, 100, 100, 100, 100].map { "delay \($0)" })
+    #expect(
+      delays == [13, 26, 39, 52, 65, 78, 91, 100, 100, 100, 100, 100, 100, 100, 100].map { "delay \($0)" })
     user.device.complete(0, .failed)
     #expect(user.take() == ["#16 failed", "ended failed"])
   }
@@ -484,10 +489,12 @@ struct InterruptPipeTests {
     #expect(!user.pipe.readOnce(timeout: 0))
   }
 
-  @Test("B4.11: how a one-shot read fails", arguments: [
-    (TransferStatus.timedOut, "ended timedOut"), (.failed, "ended failed"), (.overflow, "ended overflow"),
-    (.refused, "ended refused"), (.noMemory, "ended noMemory"), (.deviceGone, "ended gone"),
-  ])
+  @Test(
+    "B4.11: how a one-shot read fails",
+    arguments: [
+      (TransferStatus.timedOut, "ended timedOut"), (.failed, "ended failed"), (.overflow, "ended overflow"),
+      (.refused, "ended refused"), (.noMemory, "ended noMemory"), (.deviceGone, "ended gone"),
+    ])
   func readOnceFails(status: TransferStatus, expected: String) {
     let user = PipeUser()
     #expect(user.pipe.readOnce(timeout: 10))
@@ -504,10 +511,12 @@ struct InterruptPipeTests {
     #expect(user.take() == ["cancel", "ended stopped"])
   }
 
-  @Test("B4.11: stall policies of a one-shot read", arguments: [
-    (StallPolicy.report, ["ended stalled"]), (.clearAndStop, ["clear halt", "ended stalled"]),
-    (.clearAndRestart, ["clear halt", "ended stalled"]),
-  ])
+  @Test(
+    "B4.11: stall policies of a one-shot read",
+    arguments: [
+      (StallPolicy.report, ["ended stalled"]), (.clearAndStop, ["clear halt", "ended stalled"]),
+      (.clearAndRestart, ["clear halt", "ended stalled"]),
+    ])
   func readOnceStalls(policy: StallPolicy, expected: [String]) {
     let user = PipeUser(stallPolicy: policy)
     for _ in 0..<3 {
@@ -542,7 +551,9 @@ struct InterruptPipeTests {
   @Test func readOnceAgainFromWithinItsEnd() {
     let user = PipeUser()
     user.onEvent = { [user = Unowned(user)] event in
-      if event == "ended finished" && user.value.device.submits < 3 { _ = user.value.pipe.readOnce(timeout: 0) }
+      if event == "ended finished" && user.value.device.submits < 3 {
+        _ = user.value.pipe.readOnce(timeout: 0)
+      }
     }
     #expect(user.pipe.readOnce(timeout: 0))
     for byte in 1...3 { user.device.complete(0, .completed, [UInt8(byte)]) }

@@ -56,7 +56,8 @@ final class ManualDevice: Device {
     let transfer = posted.remove(at: index)
     transfer.state = .idle
     transfer.status = status
-    transfer.actualLength = transfer.endpoint.isIn ? bytes.count : (status == .completed ? transfer.length : 0)
+    transfer.actualLength =
+      transfer.endpoint.isIn ? bytes.count : (status == .completed ? transfer.length : 0)
     if transfer.endpoint.isIn { transfer.buffer?.copy(bytes.span) }
     transfer.owner?.completed(transfer)
   }

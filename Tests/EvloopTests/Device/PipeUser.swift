@@ -4,8 +4,8 @@
 /// Owner of a pipe. Does nothing by itself but note, and release reports unless it is to keep them.
 final class PipeUser: InterruptPipeOwner {
   let device = ManualDevice()
-  /// What the pipe said: `#0 0102` a report, `#1 failed` an error, `cancel`, `clear halt`, `delay 13`, `paused`,
-  /// `resumed`, `ended stopped`.
+  /// What the pipe said: `#0 0102` a report, `#1 failed` an error, `cancel`, `clear halt`, `delay 13`,
+  /// `paused`, `resumed`, `ended stopped`.
   private(set) var events: [String] = []
   /// Reports are kept, as a slow socket would.
   var keepsReports = false
@@ -15,7 +15,8 @@ final class PipeUser: InterruptPipeOwner {
   private(set) var pipe: InterruptPipe!
 
   init(
-    depth: Int = 4, length: Int = 8, shortTransfersAllowed: Bool = true, stallPolicy: StallPolicy = .clearAndRestart
+    depth: Int = 4, length: Int = 8, shortTransfersAllowed: Bool = true,
+    stallPolicy: StallPolicy = .clearAndRestart
   ) {
     let parameters = PipeParameters(
       endpoint: EndpointAddress(rawValue: 0x81), type: .interrupt, transferLength: length, depth: depth,

@@ -12,14 +12,17 @@ struct ConfigurationTests {
     guest.exchange(guest.start(1), guest.bulkIn(2))
     guest.scripted.record = []
     #expect(
-      guest.exchange(guest.setConfiguration(3, 2)) == ["bulk 82 #2 cancelled 0"] + infos + ["configuration #3 success 2"])
+      guest.exchange(guest.setConfiguration(3, 2)) == ["bulk 82 #2 cancelled 0"] + infos + [
+        "configuration #3 success 2"
+      ])
     #expect(guest.scripted.record.last == "perform set-configuration 2")
     #expect(guest.exchange(guest.encode(.getConfiguration, id: 4)) == ["configuration #4 success 2"])
     #expect(guest.exchange(guest.bulkIn(5)) == ["bulk 82 #5 inval 0"], "that endpoint is not there any more")
     guest.scripted.report(.interruptIn, [1])
     guest.settle()
     #expect(guest.take() == [], "the stream is not running")
-    #expect(guest.exchange(guest.start(6)) == ["interrupt_status 81 #6 success", "interrupt 81 #0 success 1 01"])
+    #expect(
+      guest.exchange(guest.start(6)) == ["interrupt_status 81 #6 success", "interrupt 81 #0 success 1 01"])
   }
 
   @Test("B3.3: the current configuration again: success, and only settings that are not 0 go back")
@@ -37,7 +40,9 @@ struct ConfigurationTests {
     #expect(guest.take() == ["interrupt 81 #0 success 1 01"], "interface 0 has not noticed")
   }
 
-  @Test("B3.3: a failure is ioerror with the configuration in force", arguments: [DeviceCallResult.failed, .stalled])
+  @Test(
+    "B3.3: a failure is ioerror with the configuration in force",
+    arguments: [DeviceCallResult.failed, .stalled])
   func configurationFails(result: DeviceCallResult) throws {
     let guest = try GuestHarness()
     guest.scripted.fail(.setConfiguration, result)
@@ -70,7 +75,9 @@ struct ConfigurationTests {
     let guest = try GuestHarness()
     guest.exchange(guest.start(1), guest.bulkIn(2))
     #expect(
-      guest.exchange(guest.setAlt(3, 1, 1)) == ["bulk 82 #2 cancelled 0"] + infos + ["alt_setting #3 success 1 1"])
+      guest.exchange(guest.setAlt(3, 1, 1)) == ["bulk 82 #2 cancelled 0"] + infos + [
+        "alt_setting #3 success 1 1"
+      ])
     guest.scripted.report(.interruptIn, [1])
     guest.settle()
     #expect(guest.take() == ["interrupt 81 #0 success 1 01"])
@@ -79,7 +86,8 @@ struct ConfigurationTests {
     guest.settle()
     #expect(guest.take() == [], "this one has ended")
     guest.exchange(guest.start(5))
-    #expect(guest.scripted.record.suffix(4) == ["submit 81 64", "submit 81 64", "submit 81 64", "submit 81 64"])
+    #expect(
+      guest.scripted.record.suffix(4) == ["submit 81 64", "submit 81 64", "submit 81 64", "submit 81 64"])
   }
 
   @Test func alternateSettingFails() throws {
@@ -95,10 +103,12 @@ struct ConfigurationTests {
     guest.exchange(guest.start(1), guest.bulkIn(2), guest.startBulk(3, on: 0x82))
     guest.scripted.record = []
     #expect(guest.exchange(guest.reset()) == ["bulk 82 #2 cancelled 0"])
-    #expect(guest.scripted.record.filter { !$0.hasPrefix("cancel") } == [
-      "perform cancel " + guest.everySlot, "perform reset", "submit 81 8", "submit 81 8", "submit 81 8", "submit 81 8",
-      "submit 82 64", "submit 82 64",
-    ])
+    #expect(
+      guest.scripted.record.filter { !$0.hasPrefix("cancel") } == [
+        "perform cancel " + guest.everySlot, "perform reset", "submit 81 8", "submit 81 8", "submit 81 8",
+        "submit 81 8",
+        "submit 82 64", "submit 82 64",
+      ])
     guest.scripted.report(.interruptIn, [2])
     guest.scripted.report(.bulkIn, [3])
     guest.settle()
@@ -111,7 +121,8 @@ struct ConfigurationTests {
     guest.exchange(guest.reset(), guest.reset())
     #expect(guest.scripted.record == ["perform reset"])
     let uses: [(GuestHarness) -> [UInt8]] = [
-      { $0.controlIn(1, 6, length: 8) }, { $0.bulkOut(1, [1]) }, { $0.start(1) }, { $0.setConfiguration(1, 2) },
+      { $0.controlIn(1, 6, length: 8) }, { $0.bulkOut(1, [1]) }, { $0.start(1) },
+      { $0.setConfiguration(1, 2) },
       { $0.setAlt(1, 0, 0) }, { $0.clearHalt(1, 0x81) },
     ]
     for use in uses {
@@ -128,7 +139,8 @@ struct ConfigurationTests {
     guest.exchange(guest.setAlt(1, 0, 1), guest.start(2))
     #expect(guest.exchange(guest.reset()) == infos)
     #expect(guest.exchange(guest.getAlt(3, 0)) == ["alt_setting #3 success 0 0"])
-    #expect(guest.scripted.record.last == "submit 81 8", "the stream goes on with the packet size of setting 0")
+    #expect(
+      guest.scripted.record.last == "submit 81 8", "the stream goes on with the packet size of setting 0")
     guest.exchange(guest.bulkOut(4, [1]))
     #expect(guest.exchange(guest.reset()) == [])
   }
@@ -146,7 +158,8 @@ struct ConfigurationTests {
     let loop = try EventLoop()
     let guest = try GuestHarness(ScriptedDevice(.withGaps, loop: loop), loop: loop)
     guest.exchange(guest.setAlt(1, 4, 7), guest.start(2, on: 0x83))
-    #expect(guest.exchange(guest.reset()) == infos + ["interrupt 83 #0 stall 0", "interrupt_status 83 #0 stall"])
+    #expect(
+      guest.exchange(guest.reset()) == infos + ["interrupt 83 #0 stall 0", "interrupt_status 83 #0 stall"])
     guest.leave()
     guest.settle()
     #expect(guest.ends.count == 1)
@@ -169,14 +182,18 @@ struct ConfigurationTests {
     let guest = try GuestHarness()
     guest.scripted.hold(.bulkOut)
     guest.scripted.holdCalls()
-    guest.exchange(guest.setAlt(1, 0, 1), guest.bulkOut(2, [1]), guest.encode(.getConfiguration, id: 3),
+    guest.exchange(
+      guest.setAlt(1, 0, 1), guest.bulkOut(2, [1]), guest.encode(.getConfiguration, id: 3),
       guest.cancel(2), guest.bulkOut(4, [2]))
     #expect(guest.scripted.record == ["perform set-alternate-setting 0 1"])
     guest.exchange(guest.bulkOut(5, [3]))
     #expect(guest.take() == [])
     guest.scripted.releaseCalls()
     guest.settle()
-    #expect(guest.take() == infos + ["alt_setting #1 success 0 1", "configuration #3 success 1", "bulk 02 #2 cancelled 0"])
+    #expect(
+      guest.take() == infos + [
+        "alt_setting #1 success 0 1", "configuration #3 success 1", "bulk 02 #2 cancelled 0",
+      ])
     guest.scripted.release(.bulkOut)
     guest.settle()
     #expect(guest.take() == ["bulk 02 #4 success 1", "bulk 02 #5 success 1"])
@@ -213,8 +230,12 @@ struct ConfigurationTests {
     #expect(guest.exchange(alloc(3, bulk, 4)) == ["bulk_streams #3 success 4 of 40004"])
     #expect(guest.exchange(free(4, 1 << 18)) == ["bulk_streams #4 success 0 of 40000"])
     #expect(guest.exchange(free(5, bulk)) == ["bulk_streams #5 success 0 of 40004"])
-    #expect(guest.scripted.record == ["perform alloc-streams 4 02 82", "perform free-streams 82", "perform free-streams 02"])
-    #expect(guest.exchange(alloc(6, 1 << 17, 1)) == ["bulk_streams #6 inval 1 of 20000"], "an interrupt endpoint")
+    #expect(
+      guest.scripted.record == [
+        "perform alloc-streams 4 02 82", "perform free-streams 82", "perform free-streams 02",
+      ])
+    #expect(
+      guest.exchange(alloc(6, 1 << 17, 1)) == ["bulk_streams #6 inval 1 of 20000"], "an interrupt endpoint")
     #expect(guest.exchange(alloc(7, 1, 1)) == ["bulk_streams #7 inval 1 of 1"], "endpoint 0")
     #expect(guest.exchange(alloc(8, bulk, 0)) == ["bulk_streams #8 inval 0 of 40004"])
     guest.scripted.hasStreams = false
@@ -259,14 +280,17 @@ struct ConfigurationTests {
     let start = guest.encode(StartIsoStreamHeader(endpoint: 0x81, packetsPerURB: 8, urbs: 2), id: 1)
     #expect(guest.exchange(start) == ["iso_status 81 #1 stall"])
     #expect(
-      guest.exchange(guest.encode(StopIsoStreamHeader(endpoint: 0x83), id: 2)) == ["iso_status 83 #2 success"])
+      guest.exchange(guest.encode(StopIsoStreamHeader(endpoint: 0x83), id: 2)) == ["iso_status 83 #2 success"]
+    )
   }
 }
 
 extension DeviceDescription {
-  /// One interface, number 4, with settings 0, 7 and 9: interrupt IN 83 in setting 7 alone, another class in 9.
+  /// One interface, number 4, with settings 0, 7 and 9: interrupt IN 83 in setting 7 alone, another class in
+  /// 9.
   fileprivate static let withGaps = DeviceDescription(
-    vendor: 0x1209, product: 0x0003, manufacturerName: "usbredir-evloop", productName: "Gaps", serialNumber: "1",
+    vendor: 0x1209, product: 0x0003, manufacturerName: "usbredir-evloop", productName: "Gaps",
+    serialNumber: "1",
     configurations: [
       ConfigurationDescription(
         value: 1,
@@ -279,7 +303,8 @@ extension DeviceDescription {
                 7,
                 [
                   EndpointModel(
-                    address: EndpointAddress(rawValue: 0x83), type: .interrupt, rawMaxPacketSize: 8, interval: 1)
+                    address: EndpointAddress(rawValue: 0x83), type: .interrupt, rawMaxPacketSize: 8,
+                    interval: 1)
                 ]),
             ])
         ])

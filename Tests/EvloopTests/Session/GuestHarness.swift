@@ -1,5 +1,5 @@
-// A usb-guest in a test: one session with a scripted device on one end of a socket pair, and on the other end a guest
-// that sends what the test says and puts what it receives into words.
+// A usb-guest in a test: one session with a scripted device on one end of a socket pair, and on the other end
+// a guest that sends what the test says and puts what it receives into words.
 import CPosix
 import Testing
 
@@ -33,7 +33,8 @@ final class GuestHarness: SessionOwner {
   ///   - sendBuffer: SO_SNDBUF of the session's end.
   init(
     _ device: (any Device)? = nil, loop: EventLoop? = nil, capabilities: Capabilities = .all,
-    limits: SessionLimits = SessionLimits(), greets: Bool = true, hasDevice: Bool = true, sendBuffer: Int32? = nil,
+    limits: SessionLimits = SessionLimits(), greets: Bool = true, hasDevice: Bool = true,
+    sendBuffer: Int32? = nil,
     transport: TransportOptions = TransportOptions()
   ) throws {
     let loop = try loop ?? EventLoop()
@@ -66,7 +67,9 @@ final class GuestHarness: SessionOwner {
 
   /// The device, for tests that script it.
   var scripted: ScriptedDevice {
-    guard let scripted = device as? ScriptedDevice else { preconditionFailure("the test's device is another one") }
+    guard let scripted = device as? ScriptedDevice else {
+      preconditionFailure("the test's device is another one")
+    }
     return scripted
   }
 

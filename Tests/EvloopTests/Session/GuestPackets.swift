@@ -56,7 +56,8 @@ extension GuestHarness {
 
   func bulkOut(_ id: UInt64, _ data: [UInt8], on endpoint: UInt8 = 0x02) -> [UInt8] {
     encode(
-      BulkPacketHeader(endpoint: endpoint, status: .success, length: UInt32(data.count), streamID: 0), id: id, data)
+      BulkPacketHeader(endpoint: endpoint, status: .success, length: UInt32(data.count), streamID: 0), id: id,
+      data)
   }
 
   func interruptOut(_ id: UInt64, _ data: [UInt8], on endpoint: UInt8 = 0x01) -> [UInt8] {

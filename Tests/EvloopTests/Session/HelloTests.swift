@@ -70,7 +70,8 @@ struct HelloTests {
     let big: UInt64 = 0x1_0000_0007
     let request = packet(
       ControlPacketHeader(
-        endpoint: 0x80, request: StandardRequest.getConfiguration, requestType: 0x80, status: .success, value: 0,
+        endpoint: 0x80, request: StandardRequest.getConfiguration, requestType: 0x80, status: .success,
+        value: 0,
         index: 0, length: 1), id: big, .all)
     #expect(guest.exchange(hello(.all) + request).suffix(1) == ["control #\(big) success 1 01"])
   }
@@ -182,7 +183,8 @@ struct HelloTests {
     #expect(guest.exchange(guest.bulkOut(0xffff_ffff, [1])) == ["bulk 02 #4294967295 success 1"])
   }
 
-  @Test("B2.3: speeds", arguments: [(Speed.low, UInt8(0)), (.full, 1), (.high, 2), (.super, 3), (.unknown, 255)])
+  @Test(
+    "B2.3: speeds", arguments: [(Speed.low, UInt8(0)), (.full, 1), (.high, 2), (.super, 3), (.unknown, 255)])
   func speeds(speed: Speed, told: UInt8) {
     #expect(DeviceConnectHeader(DeviceModel(speed: speed)).speed == told)
   }

@@ -1,5 +1,5 @@
-// Bulk and interrupt OUT requests: one answer each, in order, within the budgets, cancelled on demand (B1.8, B4.10,
-// B5.1, B5.4).
+// Bulk and interrupt OUT requests: one answer each, in order, within the budgets, cancelled on demand (B1.8,
+// B4.10, B5.1, B5.4).
 import Testing
 
 @testable import usbredir_evloop
@@ -10,10 +10,12 @@ struct RequestTests {
     let guest = try GuestHarness()
     for report in [[1, 2], [], [3]] as [[UInt8]] { guest.scripted.report(.bulkIn, report) }
     let answers = guest.exchange(
-      guest.bulkIn(1), guest.bulkIn(2), guest.bulkOut(3, [7, 8]), guest.bulkIn(4, length: 0), guest.bulkOut(5, []))
-    #expect(answers.filter { $0.hasPrefix("bulk 82") } == [
-      "bulk 82 #1 success 2 0102", "bulk 82 #2 success 0", "bulk 82 #4 babble 0",
-    ])
+      guest.bulkIn(1), guest.bulkIn(2), guest.bulkOut(3, [7, 8]), guest.bulkIn(4, length: 0),
+      guest.bulkOut(5, []))
+    #expect(
+      answers.filter { $0.hasPrefix("bulk 82") } == [
+        "bulk 82 #1 success 2 0102", "bulk 82 #2 success 0", "bulk 82 #4 babble 0",
+      ])
     #expect(answers.filter { $0.hasPrefix("bulk 02") } == ["bulk 02 #3 success 2", "bulk 02 #5 success 0"])
     #expect(guest.session?.buffers.inUse == 0)
   }
@@ -74,14 +76,16 @@ struct RequestTests {
     let guest = try GuestHarness(limits: limits)
     guest.scripted.hold(.bulkOut)
     // The length lies: data and length field differ.
-    let wrong = packet(BulkPacketHeader(endpoint: 2, status: .success, length: 9, streamID: 0), id: 2, data: [1], .all)
+    let wrong = packet(
+      BulkPacketHeader(endpoint: 2, status: .success, length: 9, streamID: 0), id: 2, data: [1], .all)
     let huge = guest.bulkOut(3, [UInt8](repeating: 0, count: 1 << 16 + 1))
     #expect(guest.exchange(guest.bulkOut(1, [1]), wrong, huge, guest.bulkOut(4, [4])) == [])
     guest.scripted.release(.bulkOut)
     guest.settle()
-    #expect(guest.take() == [
-      "bulk 02 #1 success 1", "bulk 02 #2 inval 0", "bulk 02 #3 inval 0", "bulk 02 #4 success 1",
-    ])
+    #expect(
+      guest.take() == [
+        "bulk 02 #1 success 1", "bulk 02 #2 inval 0", "bulk 02 #3 inval 0", "bulk 02 #4 success 1",
+      ])
     #expect(guest.session?.counters.badPackets == 2)
   }
 
@@ -103,8 +107,11 @@ struct RequestTests {
     limits.maxTransfer = 1 << 16
     let guest = try GuestHarness(limits: limits)
     let size = 1 << 20
-    let header = BulkPacketHeader(endpoint: isOut ? 2 : 0x82, status: .success, length: UInt32(size), streamID: 0)
-    let long = isOut ? packet(header, id: 2, data: [UInt8](repeating: 1, count: size), .all) : packet(header, id: 2, .all)
+    let header = BulkPacketHeader(
+      endpoint: isOut ? 2 : 0x82, status: .success, length: UInt32(size), streamID: 0)
+    let long =
+      isOut
+      ? packet(header, id: 2, data: [UInt8](repeating: 1, count: size), .all) : packet(header, id: 2, .all)
     #expect(guest.exchange(long) == ["bulk \(isOut ? "02" : "82") #2 inval 0"])
     #expect(guest.exchange(guest.bulkOut(3, [1])) == ["bulk 02 #3 success 1"])
     #expect(guest.session?.buffers.inUse == 0)
@@ -114,12 +121,15 @@ struct RequestTests {
   func unknownEndpoints() throws {
     let guest = try GuestHarness()
     let answers = guest.exchange(
-      guest.bulkOut(1, [1], on: 0x05), guest.bulkIn(2, on: 0x85), guest.bulkIn(3, on: 0x81), guest.bulkOut(4, [1], on: 0x00),
+      guest.bulkOut(1, [1], on: 0x05), guest.bulkIn(2, on: 0x85), guest.bulkIn(3, on: 0x81),
+      guest.bulkOut(4, [1], on: 0x00),
       guest.bulkIn(5, on: 0x92), guest.interruptOut(6, [1], on: 0x02))
-    #expect(answers == [
-      "bulk 05 #1 inval 0", "bulk 85 #2 inval 0", "bulk 81 #3 inval 0", "bulk 00 #4 inval 0", "bulk 92 #5 inval 0",
-      "interrupt 02 #6 inval 0",
-    ])
+    #expect(
+      answers == [
+        "bulk 05 #1 inval 0", "bulk 85 #2 inval 0", "bulk 81 #3 inval 0", "bulk 00 #4 inval 0",
+        "bulk 92 #5 inval 0",
+        "interrupt 02 #6 inval 0",
+      ])
     #expect(guest.scripted.record == [])
   }
 
@@ -141,7 +151,8 @@ struct RequestTests {
     close(guest, device)
   }
 
-  @Test("B5.4: cancelling one lets those behind it go, and the same id twice cancels the older, then the younger")
+  @Test(
+    "B5.4: cancelling one lets those behind it go, and the same id twice cancels the older, then the younger")
   func cancelFirst() throws {
     let (guest, device) = try manual()
     guest.exchange(guest.bulkOut(1, [1]), guest.bulkOut(1, [2]), guest.bulkOut(3, [3]))
@@ -177,9 +188,10 @@ struct RequestTests {
     guest.exchange(guest.bulkIn(1), guest.bulkIn(2), guest.bulkIn(3), guest.bulkIn(4))
     for _ in 0..<4 { guest.scripted.report(.bulkIn, [1]) }
     guest.settle()
-    #expect(guest.take() == [
-      "bulk 82 #1 success 1 01", "bulk 82 #2 success 1 01", "bulk 82 #3 success 1 01", "bulk 82 #4 inval 0",
-    ])
+    #expect(
+      guest.take() == [
+        "bulk 82 #1 success 1 01", "bulk 82 #2 success 1 01", "bulk 82 #3 success 1 01", "bulk 82 #4 inval 0",
+      ])
     guest.exchange(guest.bulkIn(5))
     guest.exchange(guest.bulkIn(6, length: 600_000))
     #expect(guest.exchange(guest.bulkIn(7, length: 600_000)) == [])
@@ -213,7 +225,9 @@ struct RequestTests {
     close(guest, device)
   }
 
-  @Test("B1.8: without memory it waits in its endpoint's line for the next completion, and those behind it with it")
+  @Test(
+    "B1.8: without memory it waits in its endpoint's line for the next completion, and those behind it with it"
+  )
   func noMemoryWaits() throws {
     let (guest, device) = try manual()
     guest.exchange(guest.bulkIn(1), guest.bulkOut(2, [2]), guest.bulkOut(3, [3]))
@@ -226,9 +240,10 @@ struct RequestTests {
     #expect(device.posted.map { $0.length } == [1, 1, 1])
     for _ in 0..<3 { device.complete(0, .completed) }
     guest.settle()
-    #expect(guest.take() == [
-      "bulk 82 #1 success 1 09", "bulk 02 #2 success 1", "bulk 02 #3 success 1", "bulk 02 #4 success 1",
-    ])
+    #expect(
+      guest.take() == [
+        "bulk 82 #1 success 1 09", "bulk 02 #2 success 1", "bulk 02 #3 success 1", "bulk 02 #4 success 1",
+      ])
     close(guest, device)
   }
 
@@ -272,9 +287,10 @@ struct RequestTests {
     #expect(guest.session?.attached?.budget.count == 0)
     device.finishCall()
     guest.settle()
-    #expect(guest.take() == [
-      "bulk 82 #1 cancelled 0", "ep_info", "interface_info", "alt_setting #4 success 1 0",
-    ])
+    #expect(
+      guest.take() == [
+        "bulk 82 #1 cancelled 0", "ep_info", "interface_info", "alt_setting #4 success 1 0",
+      ])
     close(guest, device)
   }
 

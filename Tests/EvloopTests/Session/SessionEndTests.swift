@@ -1,4 +1,5 @@
-// The end of a session, whatever was going on: everything is cancelled, the device closed once, nothing left (B2.8).
+// The end of a session, whatever was going on: everything is cancelled, the device closed once, nothing left
+// (B2.8).
 import Testing
 
 @testable import usbredir_evloop
@@ -20,7 +21,8 @@ struct SessionEndTests {
     guest.scripted.hold(.controlOut)
     let outs = (0..<20).flatMap { guest.bulkOut(10 + $0, [1, 2, 3]) }
     let ins = (0..<20).flatMap { guest.bulkIn(100 + $0, length: 100_000) }
-    guest.exchange(guest.start(1), outs, ins, guest.controlIn(2, 6, length: 18), guest.cancel(15), guest.cancel(105))
+    guest.exchange(
+      guest.start(1), outs, ins, guest.controlIn(2, 6, length: 18), guest.cancel(15), guest.cancel(105))
     let buffers = guest.session?.buffers
     #expect(buffers?.inUse == 39)
     guest.leave()

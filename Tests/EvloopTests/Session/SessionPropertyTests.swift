@@ -1,6 +1,6 @@
-// Everything at once, at random but repeatable: a guest that asks whatever it likes, a device that does whatever it
-// likes. What must hold always: one answer for each request, in order on each endpoint; reports in order and once;
-// nothing leaves that a guest refuses; and at the end nothing is left.
+// Everything at once, at random but repeatable: a guest that asks whatever it likes, a device that does
+// whatever it likes. What must hold always: one answer for each request, in order on each endpoint; reports
+// in order and once; nothing leaves that a guest refuses; and at the end nothing is left.
 import Testing
 
 @testable import usbredir_evloop
@@ -32,7 +32,8 @@ struct SessionPropertyTests {
       limits.maxBadPackets = .max
       limits.interruptDepth = Int.random(in: 1...9, using: &random)
       let capabilities = seed % 3 == 0 ? Capabilities.all.subtracting(.deviceDisconnectAck) : .all
-      guest = try GuestHarness(capabilities: capabilities, limits: limits, sendBuffer: seed % 4 == 0 ? 4096 : nil)
+      guest = try GuestHarness(
+        capabilities: capabilities, limits: limits, sendBuffer: seed % 4 == 0 ? 4096 : nil)
       guest.scripted.killsInReverse = seed % 2 == 0
       guest.scripted.hasStreams = seed % 5 < 3
     }
@@ -83,7 +84,8 @@ struct SessionPropertyTests {
       case 10: guest.send(guest.interruptOut(newID("01"), [1, 2]))
       case 11: guest.send(guest.controlIn(newID("00"), 6, value: 0x100, length: 18))
       case 12: guest.send(guest.clearHalt(newID("00"), chance(2) ? 0x81 : 0x82))
-      case 13: guest.send(guest.controlOut(newID("00"), type: 1, StandardRequest.setInterface, value: 1, index: 0))
+      case 13:
+        guest.send(guest.controlOut(newID("00"), type: 1, StandardRequest.setInterface, value: 1, index: 0))
       case 14: guest.send(guest.setAlt(some, UInt8(chance(2) ? 0 : 1), UInt8(chance(2) ? 0 : 1)))
       case 15: guest.send(guest.setConfiguration(some, chance(3) ? 2 : 1))
       case 16: guest.send(guest.reset())
@@ -101,7 +103,8 @@ struct SessionPropertyTests {
 
     private mutating func disturb() {
       let device = guest.scripted
-      let endpoint: EndpointAddress = [.interruptIn, .bulkIn, .bulkOut, .interruptOut].randomElement(using: &random)
+      let endpoint: EndpointAddress =
+        [.interruptIn, .bulkIn, .bulkOut, .interruptOut].randomElement(using: &random)
         ?? .bulkIn
       switch Int.random(in: 0..<20, using: &random) {
       case 0...5: device.report(.interruptIn, nextReport())

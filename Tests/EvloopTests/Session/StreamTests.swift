@@ -10,12 +10,18 @@ struct StreamTests {
   func reports() throws {
     let guest = try GuestHarness()
     #expect(guest.exchange(guest.start(7)) == ["interrupt_status 81 #7 success"])
-    for report in [[1, 2], [], [1, 2, 3, 4, 5, 6, 7, 8]] as [[UInt8]] { guest.scripted.report(.interruptIn, report) }
+    for report in [[1, 2], [], [1, 2, 3, 4, 5, 6, 7, 8]] as [[UInt8]] {
+      guest.scripted.report(.interruptIn, report)
+    }
     guest.settle()
-    #expect(guest.take() == [
-      "interrupt 81 #0 success 2 0102", "interrupt 81 #1 success 0", "interrupt 81 #2 success 8 0102030405060708",
-    ])
-    #expect(guest.scripted.record == [String](repeating: "submit 81 8", count: 7), "depth 4, and one for each report")
+    #expect(
+      guest.take() == [
+        "interrupt 81 #0 success 2 0102", "interrupt 81 #1 success 0",
+        "interrupt 81 #2 success 8 0102030405060708",
+      ])
+    #expect(
+      guest.scripted.record == [String](repeating: "submit 81 8", count: 7),
+      "depth 4, and one for each report")
     #expect(guest.session?.counters.reports == 3)
   }
 
@@ -58,7 +64,8 @@ struct StreamTests {
     for _ in 0..<4 { guest.scripted.fail(.interruptIn, status) }
     #expect(guest.exchange(guest.start(1)) == ["interrupt_status 81 #1 success"] + ended)
     guest.scripted.report(.interruptIn, [1])
-    #expect(guest.exchange(guest.start(2)) == ["interrupt_status 81 #2 success", "interrupt 81 #0 success 1 01"])
+    #expect(
+      guest.exchange(guest.start(2)) == ["interrupt_status 81 #2 success", "interrupt 81 #0 success 1 01"])
   }
 
   @Test("B4.8: stop cancels in reverse and forwards what has data, then success")
@@ -68,7 +75,8 @@ struct StreamTests {
     guest.exchange(guest.start(1))
     guest.scripted.record = []
     guest.scripted.fillCancelled(.interruptIn, [2])
-    #expect(guest.exchange(guest.stop(2)) == ["interrupt 81 #1 success 1 02", "interrupt_status 81 #2 success"])
+    #expect(
+      guest.exchange(guest.stop(2)) == ["interrupt 81 #1 success 1 02", "interrupt_status 81 #2 success"])
     #expect(guest.scripted.record == [String](repeating: "cancel 81", count: 4))
     #expect(guest.exchange(guest.stop(3)) == ["interrupt_status 81 #3 success"])
     #expect(guest.exchange(guest.stop(4, on: 0x85)) == ["interrupt_status 85 #4 success"])
@@ -83,10 +91,13 @@ struct StreamTests {
     #expect(guest.exchange(guest.stop(2)) == ["interrupt_status 81 #2 success"])
     #expect(guest.scripted.record.last == "perform cancel 81")
     guest.scripted.report(.interruptIn, [1])
-    #expect(guest.exchange(guest.start(3)) == ["interrupt_status 81 #3 success", "interrupt 81 #0 success 1 01"])
+    #expect(
+      guest.exchange(guest.start(3)) == ["interrupt_status 81 #3 success", "interrupt 81 #0 success 1 01"])
   }
 
-  @Test("B4.8: start right behind stop works and loses nothing; every one is answered in order", arguments: [4, 5, 64])
+  @Test(
+    "B4.8: start right behind stop works and loses nothing; every one is answered in order",
+    arguments: [4, 5, 64])
   func startBehindStop(depth: Int) throws {
     var limits = SessionLimits()
     limits.interruptDepth = depth
@@ -94,10 +105,11 @@ struct StreamTests {
     guest.exchange(guest.start(1))
     guest.scripted.fillCancelled(.interruptIn, [1])
     guest.scripted.report(.interruptIn, [2])
-    #expect(guest.exchange(guest.stop(2), guest.start(3)) == [
-      "interrupt 81 #0 success 1 01", "interrupt_status 81 #2 success", "interrupt_status 81 #3 success",
-      "interrupt 81 #0 success 1 02",
-    ])
+    #expect(
+      guest.exchange(guest.stop(2), guest.start(3)) == [
+        "interrupt 81 #0 success 1 01", "interrupt_status 81 #2 success", "interrupt_status 81 #3 success",
+        "interrupt 81 #0 success 1 02",
+      ])
     let answers = guest.exchange(guest.stop(4), guest.start(5), guest.stop(6), guest.start(7), guest.stop(8))
     #expect(answers == (4...8).map { "interrupt_status 81 #\($0) success" })
     guest.scripted.report(.interruptIn, [3])
@@ -117,7 +129,8 @@ struct StreamTests {
       if cycle % 5 == 0 { guest.turn() }
     }
     guest.exchange(guest.start(1000))
-    #expect(guest.transcript.reports == (0..<200).flatMap { cycle in (0..<3).map { [UInt8(cycle), UInt8($0)] } })
+    #expect(
+      guest.transcript.reports == (0..<200).flatMap { cycle in (0..<3).map { [UInt8(cycle), UInt8($0)] } })
   }
 
   @Test("B4.5: a stall is recovered from: ids from 0 again, all stalls of a queue once")
@@ -140,7 +153,9 @@ struct StreamTests {
     #expect(guest.exchange(guest.start(1)) == ["interrupt_status 81 #1 success"] + ended)
     #expect(guest.scripted.record.filter { $0 == "perform clear-halt 81" }.count == 8)
     #expect(guest.log.contains { $0.contains("receiving on 0x81 ended: the endpoint stalls") })
-    #expect(guest.exchange(guest.clearHalt(2, 0x81), guest.start(3)).suffix(1) == ["interrupt_status 81 #3 success"])
+    #expect(
+      guest.exchange(guest.clearHalt(2, 0x81), guest.start(3)).suffix(1) == ["interrupt_status 81 #3 success"]
+    )
     guest.scripted.report(.interruptIn, [5])
     guest.settle()
     #expect(guest.take() == ["interrupt 81 #0 success 1 05"])
@@ -267,12 +282,14 @@ struct StreamTests {
     guest.settle()
     #expect(guest.take() == ["buffered_bulk 82 #0 success 3 010203", "buffered_bulk 82 #1 success 0"])
     guest.scripted.fillCancelled(.bulkIn, [4])
-    #expect(guest.exchange(guest.stopBulk(2)) == ["buffered_bulk 82 #2 success 1 04", "bulk_status 82 #2 success"])
+    #expect(
+      guest.exchange(guest.stopBulk(2)) == ["buffered_bulk 82 #2 success 1 04", "bulk_status 82 #2 success"])
     #expect(guest.exchange(guest.stopBulk(3)) == ["bulk_status 82 #3 success"])
     for _ in 0..<9 { guest.scripted.stall(.bulkIn) }
-    #expect(guest.exchange(guest.startBulk(4)) == [
-      "bulk_status 82 #4 success", "buffered_bulk 82 #0 success 0", "bulk_status 82 #0 stall",
-    ])
+    #expect(
+      guest.exchange(guest.startBulk(4)) == [
+        "bulk_status 82 #4 success", "buffered_bulk 82 #0 success 0", "bulk_status 82 #0 stall",
+      ])
   }
 
   @Test("B5.2: what cannot be received like that is ended")
@@ -282,7 +299,8 @@ struct StreamTests {
     limits.maxRequestBytes = 1 << 17
     let guest = try GuestHarness(limits: limits)
     let ended = ["buffered_bulk 82 #0 success 0", "bulk_status 82 #0 stall"]
-    for (bytes, transfers) in [(0, 2), (65, 2), (32, 2), (64, 0), (64, 17), (1 << 16, 3)] as [(UInt32, UInt8)] {
+    for (bytes, transfers) in [(0, 2), (65, 2), (32, 2), (64, 0), (64, 17), (1 << 16, 3)] as [(UInt32, UInt8)]
+    {
       #expect(guest.exchange(guest.startBulk(1, bytes: bytes, transfers: transfers)) == ended)
     }
     #expect(guest.exchange(guest.startBulk(1, on: 0x81, bytes: 8)).last == "bulk_status 81 #0 stall")
@@ -312,9 +330,10 @@ struct StreamTests {
   func otherParametersBehindStop() throws {
     let guest = try GuestHarness()
     guest.exchange(guest.startBulk(1, bytes: 64, transfers: 2))
-    #expect(guest.exchange(guest.stopBulk(2), guest.startBulk(3, bytes: 128, transfers: 2)) == [
-      "buffered_bulk 82 #0 success 0", "bulk_status 82 #0 stall", "bulk_status 82 #2 success",
-    ])
+    #expect(
+      guest.exchange(guest.stopBulk(2), guest.startBulk(3, bytes: 128, transfers: 2)) == [
+        "buffered_bulk 82 #0 success 0", "bulk_status 82 #0 stall", "bulk_status 82 #2 success",
+      ])
     #expect(guest.exchange(guest.startBulk(4, bytes: 128, transfers: 2)) == ["bulk_status 82 #4 success"])
   }
 

@@ -6,13 +6,16 @@ import Testing
 struct UnplugTests {
   private let announcement = ["ep_info", "interface_info", "device_connect"]
 
-  @Test("B2.6: device_disconnect first, then ioerror per endpoint in the order of the requests", arguments: [true, false])
+  @Test(
+    "B2.6: device_disconnect first, then ioerror per endpoint in the order of the requests",
+    arguments: [true, false])
   func unplugOrder(inReverse: Bool) throws {
     let guest = try GuestHarness()
     guest.scripted.killsInReverse = inReverse
     guest.scripted.hold(.bulkOut)
     guest.scripted.hold(.interruptOut)
-    guest.exchange(guest.start(1), guest.bulkOut(10, [1]), guest.bulkOut(11, [2]), guest.interruptOut(12, [3]),
+    guest.exchange(
+      guest.start(1), guest.bulkOut(10, [1]), guest.bulkOut(11, [2]), guest.interruptOut(12, [3]),
       guest.bulkOut(13, [4]), guest.bulkIn(14), guest.bulkIn(15))
     guest.scripted.unplug()
     guest.settle()
@@ -20,13 +23,17 @@ struct UnplugTests {
     #expect(words.first == "device_disconnect")
     #expect(words.filter { $0.hasPrefix("bulk 02") } == [10, 11, 13].map { "bulk 02 #\($0) ioerror 0" })
     #expect(words.filter { $0.hasPrefix("bulk 82") } == [14, 15].map { "bulk 82 #\($0) ioerror 0" })
-    #expect(words.filter { $0.hasPrefix("interrupt") } == ["interrupt 01 #12 ioerror 0"], "the stream ends silently")
+    #expect(
+      words.filter { $0.hasPrefix("interrupt") } == ["interrupt 01 #12 ioerror 0"], "the stream ends silently"
+    )
     #expect(words.count == 7)
     #expect(guest.scripted.record.filter { $0 == "close" }.count == 1)
     #expect(guest.session?.leaving.isEmpty == true)
   }
 
-  @Test("B2.6: transfers that come back before the device says that it is gone are no answers of an attached device")
+  @Test(
+    "B2.6: transfers that come back before the device says that it is gone are no answers of an attached device"
+  )
   func transfersTellFirst() throws {
     let loop = try EventLoop()
     let device = ManualDevice()
@@ -92,17 +99,19 @@ struct UnplugTests {
     let record = guest.scripted.record
     let answers = guest.exchange(
       guest.bulkOut(1, [1]), guest.bulkIn(2), guest.interruptOut(3, [1]), guest.controlIn(4, 6, length: 8),
-      guest.setConfiguration(5, 1), guest.encode(.getConfiguration, id: 6), guest.setAlt(7, 0, 1), guest.getAlt(8, 0),
+      guest.setConfiguration(5, 1), guest.encode(.getConfiguration, id: 6), guest.setAlt(7, 0, 1),
+      guest.getAlt(8, 0),
       guest.start(9), guest.stop(10), guest.startBulk(11), guest.stopBulk(12), guest.reset(), guest.cancel(1),
       guest.encode(AllocBulkStreamsHeader(endpoints: 4, streams: 2), id: 13),
       guest.encode(StartIsoStreamHeader(endpoint: 0x83, packetsPerURB: 8, urbs: 2), id: 14))
-    #expect(answers == [
-      "bulk 02 #1 ioerror 0", "bulk 82 #2 ioerror 0", "interrupt 01 #3 ioerror 0", "control #4 ioerror 0",
-      "configuration #5 ioerror 0", "configuration #6 ioerror 0", "alt_setting #7 ioerror 0 0",
-      "alt_setting #8 ioerror 0 0", "interrupt 81 #0 stall 0", "interrupt_status 81 #0 stall",
-      "interrupt_status 81 #10 success", "buffered_bulk 82 #0 success 0", "bulk_status 82 #0 stall",
-      "bulk_status 82 #12 success", "bulk_streams #13 ioerror 2 of 4", "iso_status 83 #14 stall",
-    ])
+    #expect(
+      answers == [
+        "bulk 02 #1 ioerror 0", "bulk 82 #2 ioerror 0", "interrupt 01 #3 ioerror 0", "control #4 ioerror 0",
+        "configuration #5 ioerror 0", "configuration #6 ioerror 0", "alt_setting #7 ioerror 0 0",
+        "alt_setting #8 ioerror 0 0", "interrupt 81 #0 stall 0", "interrupt_status 81 #0 stall",
+        "interrupt_status 81 #10 success", "buffered_bulk 82 #0 success 0", "bulk_status 82 #0 stall",
+        "bulk_status 82 #12 success", "bulk_streams #13 ioerror 2 of 4", "iso_status 83 #14 stall",
+      ])
     #expect(guest.session?.counters.badPackets == 0)
     #expect(guest.session?.counters.latePackets == 16)
     #expect(guest.exchange(guest.acknowledge()) == announcement)
@@ -179,7 +188,8 @@ struct UnplugTests {
     let guest = try GuestHarness()
     guest.exchange(guest.start(1))
     guest.scripted.fail(.setConfiguration, .deviceGone)
-    #expect(guest.exchange(guest.setConfiguration(2, 2)) == ["device_disconnect", "configuration #2 ioerror 1"])
+    #expect(
+      guest.exchange(guest.setConfiguration(2, 2)) == ["device_disconnect", "configuration #2 ioerror 1"])
     #expect(guest.scripted.record.last == "close")
   }
 
