@@ -5,13 +5,20 @@
 enum DeviceUnavailable: Error, CustomStringConvertible {
   /// Nothing that fits is plugged in.
   case absent(String)
-  /// It is there and could not be opened; perhaps it can be in a moment, when udev has set its permissions.
+  /// It is there and could not be opened; perhaps it can be in a moment, when udev has set its permissions or
+  /// another export has given it back.
   case refused(String, mayPass: Bool)
 
   var description: String {
     switch self {
     case .absent(let text), .refused(let text, _): text
     }
+  }
+
+  /// True when asking again in a moment may have another outcome.
+  var mayPass: Bool {
+    if case .refused(_, mayPass: true) = self { return true }
+    return false
   }
 }
 

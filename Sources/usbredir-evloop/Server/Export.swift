@@ -1,7 +1,7 @@
 // An export: one device, the way guests reach it, and the one session that has it. Guests come and go, the device
 // comes and goes, and the export brings them together (B2).
 //
-//     guest connects ──▶ Session ──hello──▶ wants a device ──▶ source opens it ──▶ announced
+//     guest connects ──▶ Session ──hello──▶ wants a device ──▶ opener opens it ──▶ announced
 //                            ▲                    ▲                  │ not there
 //                            │                    └── changed ◀──────┘
 //                            └── guest or device gone: the other one waits
@@ -9,53 +9,57 @@ import CPosix
 
 /// Told how exports fare. Loop thread only.
 protocol ExportOwner: AnyObject {
-  /// A session of the export ended and nothing of it is left.
+  /// A session of the export ended and nothing of it is left; or the export was stopped and is idle now.
   func export(_ export: Export, ended reason: SessionEnd)
   /// The export cannot go on: nothing more will come of it. The text says what failed.
   func export(_ export: Export, failed reason: String)
 }
 
 /// Loop thread only.
-final class Export: ListenerOwner, ConnectorOwner, SessionOwner {
-  /// Attempts to open a device that udev may not have prepared yet, and the milliseconds between them.
-  private static let openAttempts = 10
-  private static let openDelay: UInt32 = 100
+final class Export: ListenerOwner, ConnectorOwner, SessionOwner, DeviceOpenerOwner {
+  /// A connection that takes the place of the session as soon as that is gone.
+  private struct Successor {
+    let descriptor: Int32
+    let peer: String
+    /// `monotonicNanoseconds` when it came.
+    var since = monotonicNanoseconds()
+  }
 
   let options: ExportOptions
-  /// False for drop-in command lines, where a guest that finds no device is sent away.
-  let waitsForDevice: Bool
   private let loop: EventLoop
   private let calls: BlockingCalls
   private let log: Log
-  private let source: any DeviceSource
+  /// False for drop-in command lines, where a guest that finds no device is sent away.
+  private let waitsForDevice: Bool
   unowned(unsafe) private let owner: any ExportOwner
-  private var listener: Listener?
+  private var opener: DeviceOpener?
+  private(set) var listener: Listener?
   private var connector: Connector?
+  private var reconnect: Timer?
+  /// Why connecting failed the last time: told once while it stays the same.
+  private var connectFailure: String?
   private var session: Session?
   private var sessionSince: UInt64 = 0
-  /// A connection that takes the place of the session as soon as that is gone.
-  private var successor: (descriptor: Int32, peer: String)?
-  private var retry: Timer?
-  private var attempts = 0
-  private var isOpening = false
-  /// What is plugged in changed while the source was opening: its answer may be out of date.
-  private var changedMeanwhile = false
+  private var successor: Successor?
   private var isStopping = false
-  private var saidMissing = false
 
   init(
-    _ options: ExportOptions, source: any DeviceSource, waitsForDevice: Bool, loop: EventLoop, calls: BlockingCalls,
-    log: Log, owner: any ExportOwner
+    _ options: ExportOptions, source: any DeviceSource, waitsForDevice: Bool, pace: DeviceOpener.Pace = .init(),
+    loop: EventLoop, calls: BlockingCalls, log: Log, owner: any ExportOwner
   ) {
     self.options = options
-    self.source = source
     self.waitsForDevice = waitsForDevice
     self.loop = loop
     self.calls = calls
     self.log = log
     unsafe self.owner = owner
-    source.changed = { [export = Unowned(self)] in export.value.deviceChanged() }
-    retry = Timer(loop) { [export = Unowned(self)] in export.value.retryNow() }
+    opener = DeviceOpener(
+      source, name: options.name, waits: waitsForDevice, pace: pace, loop: loop, log: log, owner: self)
+    reconnect = Timer(loop) { [export = Unowned(self)] in export.value.connector?.start() }
+  }
+
+  deinit {
+    dropSuccessor()
   }
 
   /// Starts to listen or to connect.
@@ -68,6 +72,7 @@ final class Export: ListenerOwner, ConnectorOwner, SessionOwner {
       connector = Connector(loop, to: address, calls: calls, owner: self)
       connector?.start()
     }
+    opener?.begin()
   }
 
   /// Ends everything; `isIdle` is true when the last session is gone.
@@ -76,33 +81,47 @@ final class Export: ListenerOwner, ConnectorOwner, SessionOwner {
     listener?.close()
     listener = nil
     connector?.cancel()
-    retry?.stop()
+    reconnect?.stop()
+    opener?.stop()
     dropSuccessor()
     session?.close(.closedByServer(reason))
   }
 
   /// True when nothing of any session is left, and no device is being opened.
-  var isIdle: Bool { session == nil && !isOpening }
+  var isIdle: Bool { session == nil && opener?.isOpening != true }
 
   // MARK: guests
 
   func accepted(_ listener: Listener, _ descriptor: Int32, from peer: String) {
     guard let session else { return begin(descriptor, peer) }
-    guard mayReplace(session) else {
-      log.warning("\(options.name): refused \(peer): \(session.name) has the device")
-      _ = CPosix.close(descriptor)
-      return
+    if session.state == .closing { return wait(Successor(descriptor: descriptor, peer: peer)) }
+    guard mayReplace(since: sessionSince, isGreeted: session.isGreeted) else {
+      return refuse(descriptor, peer, "\(session.name) has the device")
     }
-    dropSuccessor()
-    successor = (descriptor, peer)
+    successor = Successor(descriptor: descriptor, peer: peer)
     session.close(.closedByServer("a newer guest takes its place"))
   }
 
+  /// Behind a session that is closing. The one that waits already is a silent connection as well.
+  private func wait(_ next: Successor) {
+    if let waiting = successor {
+      guard mayReplace(since: waiting.since, isGreeted: false) else {
+        return refuse(next.descriptor, next.peer, "guest \(waiting.peer) waits for the device")
+      }
+      refuse(waiting.descriptor, waiting.peer, "a newer guest takes its place")
+    }
+    successor = next
+  }
+
   /// B1.5, B2.9: a guest that said hello keeps the device, a silent one for a while.
-  private func mayReplace(_ session: Session) -> Bool {
-    if session.state == .closing || options.takeover { return true }
-    let age = monotonicNanoseconds() - sessionSince
-    return !session.isGreeted && age >= UInt64(options.helloTimeout) * 1_000_000_000
+  private func mayReplace(since: UInt64, isGreeted: Bool) -> Bool {
+    if options.takeover { return true }
+    return !isGreeted && monotonicNanoseconds() - since >= UInt64(options.helloTimeout) * 1_000_000_000
+  }
+
+  private func refuse(_ descriptor: Int32, _ peer: String, _ reason: String) {
+    log.warning("\(options.name): refused \(peer): \(reason)")
+    _ = CPosix.close(descriptor)
   }
 
   func acceptFailed(_ listener: Listener, _ error: SystemError) {
@@ -110,6 +129,7 @@ final class Export: ListenerOwner, ConnectorOwner, SessionOwner {
   }
 
   func connected(_ connector: Connector, _ descriptor: Int32, to peer: String) {
+    connectFailure = nil
     begin(descriptor, peer)
   }
 
@@ -118,8 +138,11 @@ final class Export: ListenerOwner, ConnectorOwner, SessionOwner {
       unsafe owner.export(self, failed: error.description)
       return
     }
-    log.warning("\(options.name): \(error.description); trying again in \(seconds) s")
-    retry?.start(milliseconds: seconds * 1000)
+    if error.description != connectFailure {
+      log.warning("\(options.name): \(error.description); trying again every \(seconds) s")
+    }
+    connectFailure = error.description
+    reconnect?.start(milliseconds: seconds * 1000)
   }
 
   private func begin(_ descriptor: Int32, _ peer: String) {
@@ -140,88 +163,52 @@ final class Export: ListenerOwner, ConnectorOwner, SessionOwner {
     successor = nil
   }
 
-  // MARK: the session
+  // MARK: the session and the device
 
   func sessionWantsDevice(_ session: Session) {
-    guard session === self.session, !isOpening else { return }
-    isOpening = true
-    changedMeanwhile = false
-    source.open { [self] result in opened(result) }
+    opener?.open()
   }
 
-  private func opened(_ result: Result<OpenDevice, DeviceUnavailable>) {
-    isOpening = false
-    switch result {
-    case .success(let opened): hand(opened.device)
-    case .failure(let reason): unavailable(reason)
-    }
+  func sessionRejectedDevice(_ session: Session) {
+    if !waitsForDevice { session.close(.noDevice("the guest rejected the device")) }
   }
 
-  /// Gives the device to the session, or back to the system if that has changed its mind meanwhile.
-  private func hand(_ device: any Device) {
-    attempts = 0
-    saidMissing = false
-    guard let session, session.takesDevice else {
-      isOpening = true
-      device.close { [self] in
-        isOpening = false
-        self.session?.wantDevice()
-        nothingLeft()
-      }
-      return
-    }
-    session.attach(device)
+  var sessionTakingDevice: Session? {
+    guard let session, session.takesDevice else { return nil }
+    return session
   }
 
-  private func unavailable(_ reason: DeviceUnavailable) {
-    guard let session, session.takesDevice else { return nothingLeft() }
-    if case .refused(_, mayPass: true) = reason, attempts < Export.openAttempts {
-      attempts += 1
-      retry?.start(milliseconds: Export.openDelay)
-      return
-    }
-    attempts = 0
-    if changedMeanwhile { return session.wantDevice() }
-    guard waitsForDevice else {
-      return session.close(.noDevice(reason.description))
-    }
-    if !saidMissing { log.warning("\(options.name): \(reason.description); waiting for it") }
-    saidMissing = true
+  func deviceUnavailable(_ reason: String) {
+    session?.close(.noDevice(reason))
   }
 
-  private func deviceChanged() {
-    changedMeanwhile = isOpening
-    session?.wantDevice()
-  }
-
-  private func retryNow() {
-    if let session { session.wantDevice() } else { connector?.start() }
+  func openerIsIdle() {
+    if isStopping && isIdle { unsafe owner.export(self, ended: .closedByServer("stopped")) }
   }
 
   func sessionEnded(_ session: Session, _ reason: SessionEnd) {
     let counters = session.counters
-    log.info(
+    let text =
       "\(session.name): ended: \(reason.description) (\(counters.reports) reports, \(counters.requests) requests, "
-        + "\(counters.badPackets) bad, \(counters.latePackets) late, \(counters.pauses) pauses)")
+      + "\(counters.badPackets) bad, \(counters.latePackets) late, \(counters.pauses) pauses)"
+    switch reason {
+    case .guestLeft, .closedByServer: log.info(text)
+    case .failed, .noDevice: log.warning(text)
+    case .protocolError, .tooManyBadPackets: log.error(text)
+    }
     sessionIsOver(reason)
   }
 
   private func sessionIsOver(_ reason: SessionEnd) {
     session = nil
-    attempts = 0
-    saidMissing = false
-    if let next = successor, !isStopping {
+    opener?.stop()
+    if let next = successor {
       successor = nil
       begin(next.descriptor, next.peer)
-    } else if case .connect = options.transport, let seconds = options.reconnect, !isStopping {
-      retry?.start(milliseconds: seconds * 1000)
+    } else if connector != nil, let seconds = options.reconnect, !isStopping {
+      reconnect?.start(milliseconds: seconds * 1000)
     }
     unsafe owner.export(self, ended: reason)
-  }
-
-  /// A device that nobody wanted any more is closed: whoever waited for quiet may look again.
-  private func nothingLeft() {
-    if isStopping && isIdle { unsafe owner.export(self, ended: .closedByServer("stopped")) }
   }
 }
 

@@ -14,7 +14,8 @@ enum ServerError: Error, CustomStringConvertible {
     case .system(let error): error.description
     case .usb(let error): error.description
     case .virtual(let error): error.description
-    case .noDevice(let reason): reason.description
+    case .noDevice(let reason):
+      reason.description + "; plug it in or choose another, 'usbredir-evloop list' shows what is there"
     }
   }
 }
@@ -24,64 +25,82 @@ final class Server: ExportOwner {
   /// Seconds that devices have to be given back in after a signal.
   private static let shutdownSeconds: UInt32 = 10
 
+  let loop: EventLoop
   private let options: ServerOptions
   private let log: Log
-  private let loop: EventLoop
   private let calls: BlockingCalls
+  /// For names, which may take long to resolve: the end of the process does not wait for these.
+  private let resolving: BlockingCalls
   private var usb: USBDevices?
-  private var exports: [Export] = []
+  private(set) var exports: [Export] = []
   private var signals: [SignalEvent] = []
   private var shutdown: Timer?
+  private var isSignalled = false
   private var isStopping = false
+  /// The loop ended while something was still going on.
+  private var isHurried = false
   /// Exports that go on for ever, or have not ended yet.
   private var running = 0
   private var status: Int32 = 0
 
-  /// Serves until a signal, or until the mode's end; returns the exit status.
+  /// Serves until a signal, or until the mode's end; returns the exit status. For the end of the process: of a
+  /// hurried end some things are left behind.
   static func run(_ options: ServerOptions) -> Int32 {
     let log = Log(level: options.logLevel)
     do throws(ServerError) {
-      let server = try Server(options, log)
-      return try server.serve()
+      let server = try Server(options, log: log)
+      try server.watchSignals()
+      try server.start()
+      return server.serve()
     } catch {
       log.error(error.description)
       return 1
     }
   }
 
-  private init(_ options: ServerOptions, _ log: Log) throws(ServerError) {
+  init(_ options: ServerOptions, log: Log) throws(ServerError) {
     self.options = options
     self.log = log
     do throws(SystemError) {
       loop = try EventLoop()
       calls = try BlockingCalls(loop)
+      resolving = try BlockingCalls(loop)
     } catch {
       throw .system(error)
     }
   }
 
-  private func serve() throws(ServerError) -> Int32 {
+  /// Begins to listen and to connect.
+  func start() throws(ServerError) {
     for export in options.exports {
       let source = try source(export)
       // usbredirect ends at once when its device is not there.
       if options.mode == .redirectOnce, let absence = source.absence { throw .noDevice(absence) }
       exports.append(
         Export(
-          export, source: source, waitsForDevice: options.mode == .serve, loop: loop, calls: calls,
+          export, source: source, waitsForDevice: options.mode == .serve, loop: loop, calls: resolving,
           log: log, owner: self))
     }
     running = exports.count
     do throws(SystemError) {
-      try watchSignals()
       for export in exports { try export.start() }
     } catch {
       throw .system(error)
     }
+  }
+
+  /// Says that it is ready and serves; returns the exit status.
+  func serve() -> Int32 {
     sayReady()
     loop.run()
-    // After a hurried end a call may still sleep in the kernel, perhaps for ever: the process ends without it.
-    if status == 0 { calls.drain() }
-    return status
+    guard isHurried else {
+      calls.drain()
+      return status
+    }
+    // A call may still sleep in the kernel, perhaps for ever: the process ends without it, and nothing that it
+    // uses is freed under it.
+    unsafe _ = Unmanaged.passRetained(self)
+    return 1
   }
 
   private func source(_ export: ExportOptions) throws(ServerError) -> any DeviceSource {
@@ -118,21 +137,29 @@ final class Server: ExportOwner {
 
   // MARK: the end
 
-  private func watchSignals() throws(SystemError) {
+  private func watchSignals() throws(ServerError) {
     posixIgnoreBrokenPipes()
-    for number in [SIGINT, SIGTERM, SIGHUP] {
-      signals.append(try SignalEvent(loop, signal: number) { [server = Unowned(self)] in server.value.signalled() })
+    do throws(SystemError) {
+      for number in [SIGINT, SIGTERM, SIGHUP] {
+        signals.append(
+          try SignalEvent(loop, signal: number) { [server = Unowned(self)] in server.value.signalled() })
+      }
+    } catch {
+      throw .system(error)
     }
   }
 
   /// The first signal gives every device back; a second one does not wait for that.
   private func signalled() {
-    guard !isStopping else {
-      status = 1
-      return loop.stop()
-    }
+    guard !isSignalled else { return hurry() }
+    isSignalled = true
     log.info("stopping")
-    stop("the server stops")
+    if !isStopping { stop("the server stops") }
+  }
+
+  private func hurry() {
+    isHurried = true
+    loop.stop()
   }
 
   private func stop(_ reason: String) {
@@ -146,8 +173,7 @@ final class Server: ExportOwner {
 
   private func gaveUp() {
     log.error("a device was not given back within \(Server.shutdownSeconds) s; leaving it")
-    status = 1
-    loop.stop()
+    hurry()
   }
 
   private func stopWhenIdle() {

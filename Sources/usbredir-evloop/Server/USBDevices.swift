@@ -29,8 +29,10 @@ final class USBDevices: USBSystemObserver {
     if case .descriptor(let descriptor) = selector { return .success(.descriptor(descriptor)) }
     let fitting = system.devices().filter { selector.fits($0) }
     if let info = selector.choose(fitting, taken: { taken.contains($0.key) }) { return .success(.info(info)) }
-    let reason = fitting.isEmpty ? "is not plugged in" : "is plugged in, but another export has it"
-    return .failure(.absent("device \(selector.description) \(reason)"))
+    guard fitting.isEmpty || selector.isBeyond(fitting.count) else {
+      return .failure(.refused("device \(selector.description) is in use by another export", mayPass: true))
+    }
+    return .failure(.absent("device \(selector.description) is not plugged in"))
   }
 
   fileprivate func open(
@@ -99,5 +101,11 @@ extension DeviceSelector {
       return fitting[nth - 1]
     }
     return fitting.first { !taken($0) }
+  }
+
+  /// True when fewer devices fit than `nth` asks for.
+  fileprivate func isBeyond(_ count: Int) -> Bool {
+    if case .id(_, _, _, let nth?) = self { return nth > count }
+    return false
   }
 }

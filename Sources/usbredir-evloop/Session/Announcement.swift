@@ -76,6 +76,7 @@ extension Session {
   private func deviceClosed(_ device: AttachedDevice) {
     leaving.removeAll { $0 === device }
     finishIfClosed()
+    tellRejected()
     wantDevice()
   }
 }

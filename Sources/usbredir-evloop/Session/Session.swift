@@ -54,6 +54,8 @@ protocol SessionOwner: AnyObject {
   /// The guest could take a device now: after its hello, and again when the last device is closed and its end
   /// acknowledged.
   func sessionWantsDevice(_ session: Session)
+  /// The guest rejected the device, or its filter denies it; the device is closed, and no other one is taken.
+  func sessionRejectedDevice(_ session: Session)
   /// Everything is over: the connection is closed and no device is open any more.
   func sessionEnded(_ session: Session, _ reason: SessionEnd)
 }
@@ -305,6 +307,11 @@ final class Session: ConnectionOwner, PacketReceiver {
   /// Asks for a device if the guest could take one now.
   func wantDevice() {
     if takesDevice { unsafe owner.sessionWantsDevice(self) }
+  }
+
+  /// The device that the guest rejected is closed.
+  func tellRejected() {
+    if deviceRejected && state == .ready { unsafe owner.sessionRejectedDevice(self) }
   }
 
   /// Ends the session: closes the connection now, gives the device back, then tells the owner (B2.8).

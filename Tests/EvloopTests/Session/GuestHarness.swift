@@ -197,3 +197,7 @@ final class GuestHarness: SessionOwner {
     feed(reader, bytes, transcript)
   }
 }
+
+extension SessionOwner {
+  func sessionRejectedDevice(_ session: Session) {}
+}
