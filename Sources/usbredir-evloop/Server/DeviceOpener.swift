@@ -1,5 +1,6 @@
-// Gets an export's device opened for the session that wants it, or says why there is none and tries again when that
-// may help: at once when the devices have changed, soon when udev is perhaps still at work, later otherwise.
+// Gets an export's device opened for the session that wants it, or says why there is none and tries again
+// when that may help: at once when the devices have changed, soon when udev is perhaps still at work, later
+// otherwise.
 
 /// Who a device is opened for. Loop thread only.
 protocol DeviceOpenerOwner: AnyObject {
@@ -18,8 +19,8 @@ final class DeviceOpener {
     /// Attempts at what may pass in a moment, and the milliseconds between them.
     var quickAttempts = 10
     var quickDelay: UInt32 = 100
-    /// Milliseconds between all later attempts: whoever has the device does not tell when it is free, nor does
-    /// chmod(1).
+    /// Milliseconds between all later attempts: whoever has the device does not tell when it is free, nor
+    /// does chmod(1).
     var slowDelay: UInt32 = 5000
   }
 

@@ -1,5 +1,6 @@
-// Where an export gets its device from: the USB system by a selector, a descriptor that was passed in, or a virtual
-// device of its own. The export asks when a guest wants the device, and hears when asking again makes sense.
+// Where an export gets its device from: the USB system by a selector, a descriptor that was passed in, or a
+// virtual device of its own. The export asks when a guest wants the device, and hears when asking again makes
+// sense.
 
 /// Why there is no device at the moment. One line for the log.
 enum DeviceUnavailable: Error, CustomStringConvertible {
@@ -28,11 +29,13 @@ protocol DeviceSource: AnyObject {
   var changed: (() -> Void)? { get set }
   /// Why opening would find nothing right now; nil when there is a device.
   var absence: DeviceUnavailable? { get }
-  /// Opens the device for one user; `then` comes once, from the loop or from within. The user closes the device.
+  /// Opens the device for one user; `then` comes once, from the loop or from within. The user closes the
+  /// device.
   func open(then: @escaping (Result<OpenDevice, DeviceUnavailable>) -> Void)
 }
 
-/// A device that was opened for an export. A struct, since a Result cannot carry an existential in every build.
+/// A device that was opened for an export. A struct, since a Result cannot carry an existential in every
+/// build.
 struct OpenDevice {
   let device: any Device
 }

@@ -1,9 +1,9 @@
-// An export: one device, the way guests reach it, and the one session that has it. Guests come and go, the device
-// comes and goes, and the export brings them together (B2).
+// An export: one device, the way guests reach it, and the one session that has it. Guests come and go, the
+// device comes and goes, and the export brings them together (B2).
 //
-//     guest connects ──▶ Session ──hello──▶ wants a device ──▶ opener opens it ──▶ announced
-//                            ▲                    ▲                  │ not there
-//                            │                    └── changed ◀──────┘
+//     guest connects ──▶ Session ──hello──▶ wants a device ──▶ opener ──▶ announced
+//                            ▲                    ▲               │ not there
+//                            │                    └── changed ◀───┘
 //                            └── guest or device gone: the other one waits
 import CPosix
 
@@ -44,7 +44,8 @@ final class Export: ListenerOwner, ConnectorOwner, SessionOwner, DeviceOpenerOwn
   private var isStopping = false
 
   init(
-    _ options: ExportOptions, source: any DeviceSource, waitsForDevice: Bool, pace: DeviceOpener.Pace = .init(),
+    _ options: ExportOptions, source: any DeviceSource, waitsForDevice: Bool,
+    pace: DeviceOpener.Pace = .init(),
     loop: EventLoop, calls: BlockingCalls, log: Log, owner: any ExportOwner
   ) {
     self.options = options
@@ -189,8 +190,9 @@ final class Export: ListenerOwner, ConnectorOwner, SessionOwner, DeviceOpenerOwn
   func sessionEnded(_ session: Session, _ reason: SessionEnd) {
     let counters = session.counters
     let text =
-      "\(session.name): ended: \(reason.description) (\(counters.reports) reports, \(counters.requests) requests, "
-      + "\(counters.badPackets) bad, \(counters.latePackets) late, \(counters.pauses) pauses)"
+      "\(session.name): ended: \(reason.description) (\(counters.reports) reports, "
+      + "\(counters.requests) requests, \(counters.badPackets) bad, \(counters.latePackets) late, "
+      + "\(counters.pauses) pauses)"
     switch reason {
     case .guestLeft, .closedByServer: log.info(text)
     case .failed, .noDevice: log.warning(text)
@@ -215,7 +217,8 @@ final class Export: ListenerOwner, ConnectorOwner, SessionOwner, DeviceOpenerOwn
 extension SessionLimits {
   init(_ options: ExportOptions) {
     self.init(
-      interruptDepth: options.interruptDepth, maxTransfer: options.maxTransfer, maxRequests: options.maxRequests,
+      interruptDepth: options.interruptDepth, maxTransfer: options.maxTransfer,
+      maxRequests: options.maxRequests,
       maxRequestBytes: options.maxRequestBytes)
   }
 }

@@ -3,8 +3,8 @@
 
 /// Which device an export serves. Selectors of a plugged-in device name it again after a re-plug (B2.7).
 enum DeviceSelector: CustomStringConvertible {
-  /// By idVendor and idProduct. Of several such devices the one with `serial` (iSerialNumber), or number `nth`
-  /// (from 1, in order of bus and port path), or the first that no other export holds.
+  /// By idVendor and idProduct. Of several such devices the one with `serial` (iSerialNumber), or number
+  /// `nth` (from 1, in order of bus and port path), or the first that no other export holds.
   case id(vendor: UInt16, product: UInt16, serial: String?, nth: Int?)
   /// By where it is plugged in: bus and the chain of port numbers, as sysfs writes it (`1-2.3`).
   case port(bus: UInt8, ports: [UInt8])

@@ -1,5 +1,5 @@
-// The process: the loop, the USB system, the exports and the signals. `Server.run` is the whole life of a serving
-// command; the turn loop itself is `EventLoop.run`.
+// The process: the loop, the USB system, the exports and the signals. `Server.run` is the whole life of a
+// serving command; the turn loop itself is `EventLoop.run`.
 import CPosix
 
 /// What keeps a server from starting, or ends it. One line.
@@ -43,8 +43,8 @@ final class Server: ExportOwner {
   private var running = 0
   private var status: Int32 = 0
 
-  /// Serves until a signal, or until the mode's end; returns the exit status. For the end of the process: of a
-  /// hurried end some things are left behind.
+  /// Serves until a signal, or until the mode's end; returns the exit status. For the end of the process: of
+  /// a hurried end some things are left behind.
   static func run(_ options: ServerOptions) -> Int32 {
     let log = Log(level: options.logLevel)
     do throws(ServerError) {
@@ -97,8 +97,8 @@ final class Server: ExportOwner {
       calls.drain()
       return status
     }
-    // A call may still sleep in the kernel, perhaps for ever: the process ends without it, and nothing that it
-    // uses is freed under it.
+    // A call may still sleep in the kernel, perhaps for ever: the process ends without it, and nothing that
+    // it uses is freed under it.
     unsafe _ = Unmanaged.passRetained(self)
     return 1
   }
@@ -130,7 +130,8 @@ final class Server: ExportOwner {
     guard let descriptor = options.readyDescriptor else { return }
     var newline = UInt8(ascii: "\n")
     if unsafe write(descriptor, &newline, 1) < 0 {
-      log.warning("cannot write to --ready-fd \(descriptor): \(unsafe String(cString: posixErrorText(posixErrno())))")
+      log.warning(
+        "cannot write to --ready-fd \(descriptor): \(unsafe String(cString: posixErrorText(posixErrno())))")
     }
     close(descriptor)
   }

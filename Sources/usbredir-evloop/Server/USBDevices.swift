@@ -1,5 +1,5 @@
-// Plugged-in devices for exports: finds the one a selector means, opens it, and remembers which are taken, so that
-// of identical devices each export gets one of its own.
+// Plugged-in devices for exports: finds the one a selector means, opens it, and remembers which are taken, so
+// that of identical devices each export gets one of its own.
 import CPosix
 
 /// All exports' view of the USB system. Loop thread only.
@@ -27,12 +27,10 @@ final class USBDevices: USBSystemObserver {
 
   fileprivate func find(_ selector: DeviceSelector) -> Result<USBDevice.Target, DeviceUnavailable> {
     if case .descriptor(let descriptor) = selector { return .success(.descriptor(descriptor)) }
-    let fitting = system.devices().filter { selector.fits($0) }
-    if let info = selector.choose(fitting, taken: { taken.contains($0.key) }) { return .success(.info(info)) }
-    guard fitting.isEmpty || selector.isBeyond(fitting.count) else {
-      return .failure(.refused("device \(selector.description) is in use by another export", mayPass: true))
+    switch selector.choose(system.devices(), taken: { taken.contains($0.key) }) {
+    case .success(let info): return .success(.info(info))
+    case .failure(let reason): return .failure(reason)
     }
-    return .failure(.absent("device \(selector.description) is not plugged in"))
   }
 
   fileprivate func open(
@@ -94,18 +92,17 @@ extension DeviceSelector {
     }
   }
 
-  /// The device among those that fit (in order of bus and port path): the n-th, or the first that is not taken.
-  func choose(_ fitting: [USBDeviceInfo], taken: (USBDeviceInfo) -> Bool) -> USBDeviceInfo? {
+  /// Of the devices that fit (in order of bus and port path) the n-th, or the first that is not taken.
+  func choose(
+    _ devices: [USBDeviceInfo], taken: (USBDeviceInfo) -> Bool
+  ) -> Result<USBDeviceInfo, DeviceUnavailable> {
+    var fitting = devices.filter { fits($0) }
     if case .id(_, _, _, let nth?) = self {
-      guard nth >= 1, nth <= fitting.count, !taken(fitting[nth - 1]) else { return nil }
-      return fitting[nth - 1]
+      fitting = nth >= 1 && nth <= fitting.count ? [fitting[nth - 1]] : []
     }
-    return fitting.first { !taken($0) }
-  }
-
-  /// True when fewer devices fit than `nth` asks for.
-  fileprivate func isBeyond(_ count: Int) -> Bool {
-    if case .id(_, _, _, let nth?) = self { return nth > count }
-    return false
+    if let free = fitting.first(where: { !taken($0) }) { return .success(free) }
+    if fitting.isEmpty { return .failure(.absent("device " + description + " is not plugged in")) }
+    // Nobody tells when the other one gives it back.
+    return .failure(.refused("device " + description + " is in use by another export", mayPass: true))
   }
 }
