@@ -5,7 +5,7 @@
 
 extension String {
   /// True for the same bytes; canonical equivalents are different texts here.
-  static func == (left: String, right: String) -> Bool {
+  @inline(never) static func == (left: String, right: String) -> Bool {
     left.utf8.count == right.utf8.count && left.hasPrefix(right)
   }
 
@@ -26,12 +26,12 @@ extension String {
     return true
   }
 
-  func hasSuffix(_ suffix: String) -> Bool {
+  @inline(never) func hasSuffix(_ suffix: String) -> Bool {
     utf8.count >= suffix.utf8.count && dropFirst(utf8.count - suffix.utf8.count) == suffix
   }
 
   /// The text behind its first `count` bytes: empty when there are no more, all of it for a negative count.
-  func dropFirst(_ count: Int) -> String {
+  @inline(never) func dropFirst(_ count: Int) -> String {
     piece(min(max(0, count), utf8.count)..<utf8.count)
   }
 
@@ -76,9 +76,23 @@ extension String {
     return UInt32(number)
   }
 
-  /// Some of the text's bytes. A character that is cut in two becomes U+FFFD.
+  /// Some of the text's bytes.
   @inline(never) private func piece(_ range: Range<Int>) -> String {
-    unsafe utf8.span.extracting(range).withUnsafeBufferPointer { unsafe String(decoding: $0, as: UTF8.self) }
+    unsafe utf8.span.extracting(range).withUnsafeBufferPointer { unsafe String(utf8: UnsafeRawBufferPointer($0)) }
+  }
+
+  /// The text of these bytes; what is not UTF-8 becomes U+FFFD.
+  @inline(never) init(utf8 bytes: UnsafeRawBufferPointer) {
+    self = unsafe String(decoding: bytes, as: UTF8.self)
+  }
+
+  /// How many columns the text takes, if each of its scalars takes one.
+  @inline(never) var width: Int {
+    let bytes = utf8.span
+    var width = 0
+    // Bytes that continue a scalar are 10xxxxxx.
+    for index in bytes.indices where bytes[index] & 0xc0 != 0x80 { width += 1 }
+    return width
   }
 }
 

@@ -11,7 +11,7 @@ struct DeviceRow {
 func deviceTable(_ rows: [DeviceRow]) -> String {
   let head = ["BUS", "ADDRESS", "PORT", "ID", "SPEED", "CLASS", "SERIAL", "PRODUCT", "HELD BY"]
   let lines = [head] + rows.map(tableCells)
-  let widths = head.indices.map { column in lines.map { $0[column].unicodeScalars.count }.max() ?? 0 }
+  let widths = head.indices.map { column in lines.map { $0[column].width }.max() ?? 0 }
   return lines.map { tableLine($0, widths) }.joined()
 }
 
@@ -40,7 +40,7 @@ private func tableLine(_ cells: [String], _ widths: [Int]) -> String {
   for (column, cell) in cells.enumerated() {
     line += cell
     guard column < cells.count - 1 else { break }
-    line += String(repeating: " ", count: widths[column] - cell.unicodeScalars.count + 2)
+    line += String(repeating: " ", count: widths[column] - cell.width + 2)
   }
   return line + "\n"
 }

@@ -108,7 +108,7 @@ struct ResolvedAddress {
   private var path: String {
     unsafe withUnsafeBytes(of: storage) { bytes in
       let bytes = unsafe bytes.prefix(Int(length)).dropFirst(MemoryLayout<sa_family_t>.size)
-      return unsafe String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+      return unsafe String(utf8: UnsafeRawBufferPointer(rebasing: bytes.prefix { $0 != 0 }))
     }
   }
 
@@ -125,6 +125,8 @@ struct ResolvedAddress {
   }
 
   private static func text(_ characters: [CChar]) -> String {
-    String(decoding: characters.prefix { $0 != 0 }.map { UInt8(truncatingIfNeeded: $0) }, as: UTF8.self)
+    unsafe characters.withUnsafeBytes { bytes in
+      unsafe String(utf8: UnsafeRawBufferPointer(rebasing: bytes.prefix { $0 != 0 }))
+    }
   }
 }

@@ -46,7 +46,7 @@ enum SocketAddress: Equatable, CustomStringConvertible {
     guard path.utf8.count <= longestPath else {
       throw AddressError(text, "the path has more than " + String(longestPath) + " bytes; use a shorter one")
     }
-    guard !path.utf8.contains(0) else { throw AddressError(text, "a path holds no NUL") }
+    guard path.cut(at: "\0") == nil else { throw AddressError(text, "a path holds no NUL") }
     return .unix(path)
   }
 

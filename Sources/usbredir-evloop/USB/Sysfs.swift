@@ -14,7 +14,7 @@ enum Sysfs {
       var count = unsafe read(descriptor, buffer.baseAddress, buffer.count)
       guard count >= 0 else { return nil }
       if count > 0, unsafe buffer[count - 1] == 0x0a { count -= 1 }
-      return unsafe String(decoding: buffer[..<count], as: UTF8.self)
+      return unsafe String(utf8: UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(buffer)[..<count]))
     }
   }
 
@@ -30,7 +30,7 @@ enum Sysfs {
     var names: [String] = []
     while let entry = unsafe readdir(directory) {
       let name = unsafe withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
-        unsafe String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+        unsafe String(utf8: UnsafeRawBufferPointer(rebasing: bytes.prefix { $0 != 0 }))
       }
       if !name.hasPrefix(".") { names.append(name) }
     }
@@ -43,7 +43,7 @@ enum Sysfs {
       guard let start = buffer.baseAddress else { return nil }
       let count = unsafe readlink(path, start, buffer.count)
       guard count >= 0 else { return nil }
-      return unsafe String(decoding: UnsafeRawBufferPointer(buffer)[..<count], as: UTF8.self)
+      return unsafe String(utf8: UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(buffer)[..<count]))
     }
   }
 

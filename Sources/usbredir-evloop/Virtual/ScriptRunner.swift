@@ -145,7 +145,7 @@ extension ScriptRunner {
         unsafe CPosix.read(descriptor, $0.baseAddress, $0.count)
       }
       guard count >= 0 else { throw SystemError(code: posixErrno(), "read script \(path)") }
-      guard count > 0 else { return String(decoding: text, as: UTF8.self) }
+      guard count > 0 else { return unsafe text.withUnsafeBytes { unsafe String(utf8: $0) } }
       text += piece[..<count]
     }
     throw SystemError(code: EFBIG, "read script \(path)", advice: "a script has 1 MiB at most")

@@ -50,6 +50,10 @@ struct ByteTextTests {
     #expect(text.number(radix: radix, atMost: limit) == number)
   }
 
+  @Test func columns() {
+    #expect("".width == 0 && "ab".width == 2 && "é☃😀".width == 3)
+  }
+
   @Test func joins() {
     #expect(["a", "", "b"].joined(separator: ", ") == "a, , b")
     #expect([String]().joined(separator: ",") == "")
