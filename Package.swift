@@ -29,7 +29,8 @@ let package = Package(
       providers: [.apt(["libumockdev-dev"])]),
     .target(name: "CAllocationCount", path: "Tests/CAllocationCount"),
     .testTarget(
-      name: "EvloopTests", dependencies: ["usbredir-evloop", "CPosix", "CAllocationCount"], swiftSettings: settings),
+      name: "EvloopTests", dependencies: ["usbredir-evloop", "CPosix", "CAllocationCount"],
+      swiftSettings: settings),
     .testTarget(
       name: "InteropTests", dependencies: ["usbredir-evloop", "CUsbredirParser", "CPosix"],
       swiftSettings: settings),

@@ -77,13 +77,17 @@
 
   /// The payload as far as it is declared.
   func withPayload<Result>(_ body: (Span<UInt8>) -> Result) -> Result {
-    body(unsafe Span(_unsafeStart: UnsafePointer(payloadPointer.assumingMemoryBound(to: UInt8.self)),
-      count: end - PacketBuffer.headroom))
+    body(
+      unsafe Span(
+        _unsafeStart: UnsafePointer(payloadPointer.assumingMemoryBound(to: UInt8.self)),
+        count: end - PacketBuffer.headroom))
   }
 
   /// All declared bytes, headers included.
   func withBytes<Result>(_ body: (Span<UInt8>) -> Result) -> Result {
-    body(unsafe Span(_unsafeStart: UnsafePointer(startPointer.assumingMemoryBound(to: UInt8.self)), count: count))
+    body(
+      unsafe Span(_unsafeStart: UnsafePointer(startPointer.assumingMemoryBound(to: UInt8.self)), count: count)
+    )
   }
 
   /// Gives the buffer back to its pool. Nobody may touch it afterwards.

@@ -67,12 +67,14 @@ final class BlockingCalls {
     defer { unsafe pthread_sigmask(SIG_SETMASK, &before, nil) }
     var thread = pthread_t()
     let pointer = unsafe Unmanaged.passRetained(call).toOpaque()
-    let result = unsafe pthread_create(&thread, &attributes, { context in
-      guard let context = unsafe context else { return nil }
-      unsafe posixNameThread("blocking call")
-      unsafe BlockingCall.perform(context)
-      return nil
-    }, pointer)
+    let result = unsafe pthread_create(
+      &thread, &attributes,
+      { context in
+        guard let context = unsafe context else { return nil }
+        unsafe posixNameThread("blocking call")
+        unsafe BlockingCall.perform(context)
+        return nil
+      }, pointer)
     if result != 0 { unsafe Unmanaged<BlockingCall>.fromOpaque(pointer).release() }
     return result == 0
   }

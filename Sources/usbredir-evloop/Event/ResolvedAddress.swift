@@ -121,7 +121,8 @@ struct ResolvedAddress {
         NI_NUMERICHOST | NI_NUMERICSERV)
     }
     guard fault == 0 else { return .host("?", port: 0) }
-    return .host(ResolvedAddress.text(host), port: UInt16(ResolvedAddress.text(service).number(atMost: 0xffff) ?? 0))
+    return .host(
+      ResolvedAddress.text(host), port: UInt16(ResolvedAddress.text(service).number(atMost: 0xffff) ?? 0))
   }
 
   private static func text(_ characters: [CChar]) -> String {

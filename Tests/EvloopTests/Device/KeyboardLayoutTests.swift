@@ -4,23 +4,27 @@ import Testing
 @testable import usbredir_evloop
 
 struct KeyboardLayoutTests {
-  @Test(arguments: [
-    ("a", 4, 0), ("z", 29, 0), ("A", 4, 2), ("Z", 29, 2), ("1", 30, 0), ("9", 38, 0), ("0", 39, 0), ("!", 30, 2),
-    (")", 39, 2), ("\n", 40, 0), ("\u{1b}", 41, 0), ("\u{8}", 42, 0), ("\t", 43, 0), (" ", 44, 0), ("\\", 49, 0),
-    ("~", 53, 2), ("?", 56, 2),
-  ] as [(Unicode.Scalar, UInt8, UInt8)])
+  @Test(
+    arguments: [
+      ("a", 4, 0), ("z", 29, 0), ("A", 4, 2), ("Z", 29, 2), ("1", 30, 0), ("9", 38, 0), ("0", 39, 0),
+      ("!", 30, 2),
+      (")", 39, 2), ("\n", 40, 0), ("\u{1b}", 41, 0), ("\u{8}", 42, 0), ("\t", 43, 0), (" ", 44, 0),
+      ("\\", 49, 0),
+      ("~", 53, 2), ("?", 56, 2),
+    ] as [(Unicode.Scalar, UInt8, UInt8)])
   func keys(_ character: Unicode.Scalar, _ usage: UInt8, _ modifiers: UInt8) throws {
     #expect(try KeyboardLayout.keyStroke(for: character) == KeyStroke(usage: usage, modifiers: modifiers))
   }
 
-  @Test(arguments: [
-    ("é", "cannot type 'é' (U+00E9) on a US layout"),
-    ("€", "cannot type '€' (U+20AC) on a US layout"),
-    ("\u{1F600}", "cannot type '\u{1F600}' (U+1F600) on a US layout"),
-    ("\u{7}", "cannot type U+0007 on a US layout"),
-    ("\u{7f}", "cannot type U+007F on a US layout"),
-    ("\u{9b}", "cannot type U+009B on a US layout"),
-  ] as [(Unicode.Scalar, String)])
+  @Test(
+    arguments: [
+      ("é", "cannot type 'é' (U+00E9) on a US layout"),
+      ("€", "cannot type '€' (U+20AC) on a US layout"),
+      ("\u{1F600}", "cannot type '\u{1F600}' (U+1F600) on a US layout"),
+      ("\u{7}", "cannot type U+0007 on a US layout"),
+      ("\u{7f}", "cannot type U+007F on a US layout"),
+      ("\u{9b}", "cannot type U+009B on a US layout"),
+    ] as [(Unicode.Scalar, String)])
   func whatHasNoKeyIsNamed(_ character: Unicode.Scalar, _ text: String) {
     let error = #expect(throws: KeyboardTextError.self) { try KeyboardLayout.keyStroke(for: character) }
     #expect(error?.description == text)
@@ -93,19 +97,24 @@ struct TextDecoderTests {
   }
 
   @Test(arguments: [
-    ("a\nb", "a\nb"), ("a\r\nb", "a\nb"), ("a\rb", "a\nb"), ("\r\r\n\n", "\n\n\n"), ("\n\r", "\n\n"), ("\rx\n", "\nx\n"),
+    ("a\nb", "a\nb"), ("a\r\nb", "a\nb"), ("a\rb", "a\nb"), ("\r\r\n\n", "\n\n\n"), ("\n\r", "\n\n"),
+    ("\rx\n", "\nx\n"),
     ("\ré\n", "\né\n"),
   ])
   func lineEnds(_ text: String, _ expected: String) {
     #expect(decode(Array(text.utf8)) == expected)
   }
 
-  @Test(arguments: [
-    ([0xff, 0x41], "\u{fffd}A"), ([0xc3, 0x41], "\u{fffd}A"), ([0xe2, 0x82], "\u{fffd}"), ([0x80], "\u{fffd}"),
-    ([0xc0, 0x80], "\u{fffd}\u{fffd}"), ([0xed, 0xa0, 0x80], "\u{fffd}"), ([0xf4, 0x90, 0x80, 0x80], "\u{fffd}"),
-    ([0xe0, 0x80, 0x80], "\u{fffd}"), ([0xc3, 0x0d, 0x0a], "\u{fffd}\n"), ([0xe2, 0xc3, 0xa9], "\u{fffd}é"),
-    ([0x0d, 0xff, 0x0a], "\n\u{fffd}\n"),
-  ] as [([UInt8], String)])
+  @Test(
+    arguments: [
+      ([0xff, 0x41], "\u{fffd}A"), ([0xc3, 0x41], "\u{fffd}A"), ([0xe2, 0x82], "\u{fffd}"),
+      ([0x80], "\u{fffd}"),
+      ([0xc0, 0x80], "\u{fffd}\u{fffd}"), ([0xed, 0xa0, 0x80], "\u{fffd}"),
+      ([0xf4, 0x90, 0x80, 0x80], "\u{fffd}"),
+      ([0xe0, 0x80, 0x80], "\u{fffd}"), ([0xc3, 0x0d, 0x0a], "\u{fffd}\n"),
+      ([0xe2, 0xc3, 0xa9], "\u{fffd}é"),
+      ([0x0d, 0xff, 0x0a], "\n\u{fffd}\n"),
+    ] as [([UInt8], String)])
   func whatIsNotUTF8IsReplaced(_ bytes: [UInt8], _ expected: String) {
     #expect(decode(bytes) == expected)
   }

@@ -66,10 +66,11 @@ struct ConnectionTests {
     loop.wholeTurn()
     #expect(connection.queuedBytes == 10)
     var bytes: [UInt8] = []
-    #expect(loop.turns {
-      bytes += readAvailable(peer)
-      return bytes.count == count
-    })
+    #expect(
+      loop.turns {
+        bytes += readAvailable(peer)
+        return bytes.count == count
+      })
     #expect(isCounting(bytes))
     #expect(pool.inUse == 0)
   }
@@ -85,14 +86,15 @@ struct ConnectionTests {
     // Tiny pieces cost the kernel a buffer each: fewer of them fill it just as well.
     let total = min(300_000, 10_000 * size) / size * size
     var queued = 0
-    #expect(loop.turns {
-      while queued < total && connection.queuedBytes < total / 5 {
-        queueCounting(1, of: size, from: pool, on: connection, next: &next)
-        queued += size
-      }
-      bytes += readAvailable(peer, limit: 3_001)
-      return bytes.count == total
-    })
+    #expect(
+      loop.turns {
+        while queued < total && connection.queuedBytes < total / 5 {
+          queueCounting(1, of: size, from: pool, on: connection, next: &next)
+          queued += size
+        }
+        bytes += readAvailable(peer, limit: 3_001)
+        return bytes.count == total
+      })
     #expect(isCounting(bytes))
     #expect(connection.queuedBytes == 0)
     #expect(pool.inUse == 0)
@@ -115,11 +117,12 @@ struct ConnectionTests {
       #expect(record.low == round - 1)
       #expect(connection.queuedBytes > options.highWater)
       var toldEarly = false
-      #expect(loop.turns {
-        if record.low == round && connection.queuedBytes > options.lowWater { toldEarly = true }
-        _ = readAvailable(peer, limit: 5000)
-        return connection.queuedBytes == 0
-      })
+      #expect(
+        loop.turns {
+          if record.low == round && connection.queuedBytes > options.lowWater { toldEarly = true }
+          _ = readAvailable(peer, limit: 5000)
+          return connection.queuedBytes == 0
+        })
       #expect(!toldEarly)
       #expect(record.high == round)
       #expect(record.low == round)
@@ -351,10 +354,11 @@ struct TCPPeerTests {
     #expect((connection.queuedBytes > 0) == (extra > 100_000))
     #expect(loop.turns { socketOption(ours, tcp, TCP_USER_TIMEOUT) == 0 })
     var bytes: [UInt8] = []
-    #expect(loop.turns {
-      bytes += readAvailable(peer, limit: 100_000)
-      return bytes.count == extra
-    })
+    #expect(
+      loop.turns {
+        bytes += readAvailable(peer, limit: 100_000)
+        return bytes.count == extra
+      })
     #expect(isCounting(bytes))
     #expect(loop.turns { socketOption(ours, tcp, TCP_USER_TIMEOUT) == 2_000 })
     #expect(record.ends.isEmpty)

@@ -5,46 +5,47 @@ import Testing
 @testable import usbredir_evloop
 
 struct ScriptCommandTests {
-  @Test(arguments: [
-    ("report 81 01 02ff", .report(EndpointAddress(rawValue: 0x81), [1, 2, 255])),
-    ("\treport 81 # an empty one", .report(EndpointAddress(rawValue: 0x81), [])),
-    ("stall 81", .error(EndpointAddress(rawValue: 0x81), .stalled)),
-    ("error 1 ioerror", .error(EndpointAddress(rawValue: 1), .failed)),
-    ("error 81 timeout", .error(EndpointAddress(rawValue: 0x81), .timedOut)),
-    ("error 81 babble", .error(EndpointAddress(rawValue: 0x81), .overflow)),
-    ("error 81 nomem", .error(EndpointAddress(rawValue: 0x81), .noMemory)),
-    ("error 81 refused", .error(EndpointAddress(rawValue: 0x81), .refused)),
-    ("cancelled 81 aA", .cancelled(EndpointAddress(rawValue: 0x81), [0xaa])),
-    ("hold 01", .hold(EndpointAddress(rawValue: 1))),
-    ("release 01", .release(EndpointAddress(rawValue: 1))),
-    ("hold calls", .holdCalls),
-    ("release calls", .releaseCalls),
-    ("fail reset changed", .fail(.reset, .changed)),
-    ("fail clear-halt", .fail(.clearHalt, .failed)),
-    ("fail set-configuration gone", .fail(.setConfiguration, .deviceGone)),
-    ("unplug", .unplug),
-    ("plug\r", .plug),
-    ("delay 250", .delay(250)),
-    ("wait 81", .wait(EndpointAddress(rawValue: 0x81))),
-    (
-      "answer 80 06 0300 * 04030904",
-      .answer(
-        ControlRule(
-          requestType: 0x80, request: 6, value: 0x300, index: nil, answer: .data([4, 3, 9, 4])))
-    ),
-    (
-      "answer 40 1 * 2 stall",
-      .answer(ControlRule(requestType: 0x40, request: 1, value: nil, index: 2, answer: .fails(.stalled)))
-    ),
-    (
-      "answer 40 1 * * ioerror",
-      .answer(ControlRule(requestType: 0x40, request: 1, value: nil, index: nil, answer: .fails(.failed)))
-    ),
-    (
-      "answer 40 1 * *",
-      .answer(ControlRule(requestType: 0x40, request: 1, value: nil, index: nil, answer: .data([])))
-    ),
-  ] as [(String, ScriptCommand)])
+  @Test(
+    arguments: [
+      ("report 81 01 02ff", .report(EndpointAddress(rawValue: 0x81), [1, 2, 255])),
+      ("\treport 81 # an empty one", .report(EndpointAddress(rawValue: 0x81), [])),
+      ("stall 81", .error(EndpointAddress(rawValue: 0x81), .stalled)),
+      ("error 1 ioerror", .error(EndpointAddress(rawValue: 1), .failed)),
+      ("error 81 timeout", .error(EndpointAddress(rawValue: 0x81), .timedOut)),
+      ("error 81 babble", .error(EndpointAddress(rawValue: 0x81), .overflow)),
+      ("error 81 nomem", .error(EndpointAddress(rawValue: 0x81), .noMemory)),
+      ("error 81 refused", .error(EndpointAddress(rawValue: 0x81), .refused)),
+      ("cancelled 81 aA", .cancelled(EndpointAddress(rawValue: 0x81), [0xaa])),
+      ("hold 01", .hold(EndpointAddress(rawValue: 1))),
+      ("release 01", .release(EndpointAddress(rawValue: 1))),
+      ("hold calls", .holdCalls),
+      ("release calls", .releaseCalls),
+      ("fail reset changed", .fail(.reset, .changed)),
+      ("fail clear-halt", .fail(.clearHalt, .failed)),
+      ("fail set-configuration gone", .fail(.setConfiguration, .deviceGone)),
+      ("unplug", .unplug),
+      ("plug\r", .plug),
+      ("delay 250", .delay(250)),
+      ("wait 81", .wait(EndpointAddress(rawValue: 0x81))),
+      (
+        "answer 80 06 0300 * 04030904",
+        .answer(
+          ControlRule(
+            requestType: 0x80, request: 6, value: 0x300, index: nil, answer: .data([4, 3, 9, 4])))
+      ),
+      (
+        "answer 40 1 * 2 stall",
+        .answer(ControlRule(requestType: 0x40, request: 1, value: nil, index: 2, answer: .fails(.stalled)))
+      ),
+      (
+        "answer 40 1 * * ioerror",
+        .answer(ControlRule(requestType: 0x40, request: 1, value: nil, index: nil, answer: .fails(.failed)))
+      ),
+      (
+        "answer 40 1 * *",
+        .answer(ControlRule(requestType: 0x40, request: 1, value: nil, index: nil, answer: .data([])))
+      ),
+    ] as [(String, ScriptCommand)])
   func each(_ line: String, _ command: ScriptCommand) throws {
     #expect(try ScriptCommand.parse(line, number: 1) == command)
   }

@@ -72,48 +72,49 @@ struct StandardRequestTests {
   }
 
   /// requestType, request, value, index, length, what comes back.
-  @Test(arguments: [
-    (0x80, 0, 0, 0, 2, "80 completed 0000"),  // GET_STATUS
-    (0x81, 0, 0, 0, 2, "80 completed 0000"),
-    (0x81, 0, 0, 9, 2, "80 stalled"),
-    (0x82, 0, 0, 0x81, 2, "80 completed 0000"),
-    (0x82, 0, 0, 0x00, 2, "80 completed 0000"),
-    (0x82, 0, 0, 0x84, 2, "80 stalled"),
-    (0x82, 0, 0, 0x181, 2, "80 stalled"),
-    (0x82, 0, 0, 0x91, 2, "80 stalled"),
-    (0x00, 1, 0, 0, 0, "00 stalled"),  // CLEAR_FEATURE
-    (0x00, 1, 1, 0, 0, "00 completed"),
-    (0x01, 1, 0, 0, 0, "00 stalled"),
-    (0x02, 1, 0, 0x81, 0, "00 completed"),
-    (0x02, 1, 0, 0x85, 0, "00 stalled"),
-    (0x02, 1, 1, 0x81, 0, "00 stalled"),
-    (0x00, 3, 2, 0, 0, "00 stalled"),  // SET_FEATURE(TEST_MODE)
-    (0x02, 3, 0, 0x00, 0, "00 stalled"),
-    (0x00, 5, 7, 0, 0, "00 completed"),  // SET_ADDRESS
-    (0x80, 6, 0x0100, 0, 18, "80 completed 120100020000004009120200000101020302"),
-    (0x80, 6, 0x0100, 0, 8, "80 completed 1201000200000040"),
-    (0x80, 6, 0x0201, 0, 9, "80 completed 09021900010200c032"),
-    (0x80, 6, 0x0202, 0, 9, "80 stalled"),
-    (0x80, 6, 0x0300, 0, 255, "80 completed 04030904"),
-    (0x80, 6, 0x0309, 0x0409, 255, "80 stalled"),
-    (0x80, 6, 0x0600, 0, 10, "80 stalled"),  // device qualifier
-    (0x80, 6, 0x0700, 0, 9, "80 stalled"),  // other speed
-    (0x80, 6, 0x0f00, 0, 5, "80 stalled"),  // BOS
-    (0x00, 7, 0x0100, 0, 0, "00 stalled"),  // SET_DESCRIPTOR
-    (0x80, 8, 0, 0, 1, "80 completed 01"),  // GET_CONFIGURATION
-    (0x00, 9, 2, 0, 0, "00 completed"),
-    (0x00, 9, 3, 0, 0, "00 stalled"),
-    (0x00, 9, 0x0101, 0, 0, "00 stalled"),
-    (0x81, 10, 0, 1, 1, "80 completed 00"),  // GET_INTERFACE
-    (0x81, 10, 0, 2, 1, "80 stalled"),
-    (0x01, 11, 1, 1, 0, "00 completed"),
-    (0x01, 11, 2, 1, 0, "00 stalled"),
-    (0x01, 11, 0, 2, 0, "00 stalled"),
-    (0x82, 12, 0, 0x83, 2, "80 stalled"),  // SYNCH_FRAME
-    (0x80, 99, 0, 0, 2, "80 stalled"),
-    (0xc0, 0, 0, 0, 2, "80 stalled"),
-    (0x21, 9, 0x0200, 0, 0, "00 stalled"),
-  ] as [(UInt8, UInt8, UInt16, UInt16, UInt16, String)])
+  @Test(
+    arguments: [
+      (0x80, 0, 0, 0, 2, "80 completed 0000"),  // GET_STATUS
+      (0x81, 0, 0, 0, 2, "80 completed 0000"),
+      (0x81, 0, 0, 9, 2, "80 stalled"),
+      (0x82, 0, 0, 0x81, 2, "80 completed 0000"),
+      (0x82, 0, 0, 0x00, 2, "80 completed 0000"),
+      (0x82, 0, 0, 0x84, 2, "80 stalled"),
+      (0x82, 0, 0, 0x181, 2, "80 stalled"),
+      (0x82, 0, 0, 0x91, 2, "80 stalled"),
+      (0x00, 1, 0, 0, 0, "00 stalled"),  // CLEAR_FEATURE
+      (0x00, 1, 1, 0, 0, "00 completed"),
+      (0x01, 1, 0, 0, 0, "00 stalled"),
+      (0x02, 1, 0, 0x81, 0, "00 completed"),
+      (0x02, 1, 0, 0x85, 0, "00 stalled"),
+      (0x02, 1, 1, 0x81, 0, "00 stalled"),
+      (0x00, 3, 2, 0, 0, "00 stalled"),  // SET_FEATURE(TEST_MODE)
+      (0x02, 3, 0, 0x00, 0, "00 stalled"),
+      (0x00, 5, 7, 0, 0, "00 completed"),  // SET_ADDRESS
+      (0x80, 6, 0x0100, 0, 18, "80 completed 120100020000004009120200000101020302"),
+      (0x80, 6, 0x0100, 0, 8, "80 completed 1201000200000040"),
+      (0x80, 6, 0x0201, 0, 9, "80 completed 09021900010200c032"),
+      (0x80, 6, 0x0202, 0, 9, "80 stalled"),
+      (0x80, 6, 0x0300, 0, 255, "80 completed 04030904"),
+      (0x80, 6, 0x0309, 0x0409, 255, "80 stalled"),
+      (0x80, 6, 0x0600, 0, 10, "80 stalled"),  // device qualifier
+      (0x80, 6, 0x0700, 0, 9, "80 stalled"),  // other speed
+      (0x80, 6, 0x0f00, 0, 5, "80 stalled"),  // BOS
+      (0x00, 7, 0x0100, 0, 0, "00 stalled"),  // SET_DESCRIPTOR
+      (0x80, 8, 0, 0, 1, "80 completed 01"),  // GET_CONFIGURATION
+      (0x00, 9, 2, 0, 0, "00 completed"),
+      (0x00, 9, 3, 0, 0, "00 stalled"),
+      (0x00, 9, 0x0101, 0, 0, "00 stalled"),
+      (0x81, 10, 0, 1, 1, "80 completed 00"),  // GET_INTERFACE
+      (0x81, 10, 0, 2, 1, "80 stalled"),
+      (0x01, 11, 1, 1, 0, "00 completed"),
+      (0x01, 11, 2, 1, 0, "00 stalled"),
+      (0x01, 11, 0, 2, 0, "00 stalled"),
+      (0x82, 12, 0, 0x83, 2, "80 stalled"),  // SYNCH_FRAME
+      (0x80, 99, 0, 0, 2, "80 stalled"),
+      (0xc0, 0, 0, 0, 2, "80 stalled"),
+      (0x21, 9, 0x0200, 0, 0, "00 stalled"),
+    ] as [(UInt8, UInt8, UInt16, UInt16, UInt16, String)])
   func each(_ row: (UInt8, UInt8, UInt16, UInt16, UInt16, String)) {
     #expect(user.control(row.0, row.1, row.2, row.3, length: row.4) == row.5)
   }

@@ -192,7 +192,8 @@ struct KeyboardRequestTests {
     #expect(rig.user.control(0x21, 9, 0x0200, 0, length: 1, data: [2]) == "00 completed 1")
     #expect(rig.user.control(0x21, 9, 0x0200, 0, length: 1, data: [7]) == "00 completed 1")
     #expect(rig.user.control(0x21, 9, 0x0200, 0, length: 1, data: [0xe0]) == "00 completed 1")
-    #expect(rig.lines.all == ["keyboard LEDs: caps", "keyboard LEDs: num caps scroll", "keyboard LEDs: none"])
+    #expect(
+      rig.lines.all == ["keyboard LEDs: caps", "keyboard LEDs: num caps scroll", "keyboard LEDs: none"])
   }
 
   @Test func ledsByInterruptOut() {
