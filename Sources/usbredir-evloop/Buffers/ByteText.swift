@@ -1,7 +1,7 @@
 // Text compared and taken apart by its bytes. Keys, separators and digits are ASCII, and in UTF-8 no byte of
 // any other character looks like one, so what stands between them passes through unharmed. The members that
-// shadow the standard library's do without Unicode's idea of equality and of characters: its tables would be
-// a fifth of the Embedded build.
+// shadow the standard library's do without Unicode's idea of equality and of characters: its tables and
+// what works with them would be a fifth of the Embedded build, which is linked without them.
 
 extension String {
   /// True for the same bytes; canonical equivalents are different texts here.
@@ -103,6 +103,10 @@ extension String? {
     case (nil, nil): true
     default: false
     }
+  }
+
+  static func != (left: String?, right: String?) -> Bool {
+    !(left == right)
   }
 
   static func ~= (pattern: String, text: String?) -> Bool {
