@@ -66,7 +66,7 @@ func readAvailable(_ descriptor: Int32, limit: Int = 1 << 20) -> [UInt8] {
   var count = 0
   while count < limit {
     let got = unsafe bytes.withUnsafeMutableBytes {
-      unsafe recv(descriptor, $0.baseAddress! + count, limit - count, 0)
+      unsafe recv(descriptor, $0.baseAddress?.advanced(by: count), limit - count, 0)
     }
     if got <= 0 { break }
     count += got
