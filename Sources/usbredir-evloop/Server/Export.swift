@@ -194,9 +194,9 @@ final class Export: ListenerOwner, ConnectorOwner, SessionOwner, DeviceOpenerOwn
       + "\(counters.requests) requests, \(counters.badPackets) bad, \(counters.latePackets) late, "
       + "\(counters.pauses) pauses)"
     switch reason {
-    case .guestLeft, .closedByServer: log.info(text)
-    case .failed, .noDevice: log.warning(text)
     case .protocolError, .tooManyBadPackets: log.error(text)
+    case _ where reason.isFailure: log.warning(text)
+    default: log.info(text)
     }
     sessionIsOver(reason)
   }

@@ -4,6 +4,7 @@
 //
 //     greeting ──hello──▶ ready ──close──▶ closing ──device closed──▶ closed
 //        └────────────────close─────────────▲
+import CPosix
 
 /// What a session may use, from the export's options.
 struct SessionLimits {
@@ -30,11 +31,13 @@ enum SessionEnd: CustomStringConvertible {
   /// The guest came for a device that is not to be had, on an export that does not wait for it.
   case noDevice(String)
 
-  /// False for an end in good order.
+  /// False for an end in good order. A guest that closes without having read everything resets the
+  /// connection, tcp(7): it has left like any other.
   var isFailure: Bool {
     switch self {
     case .guestLeft, .closedByServer: false
-    case .failed, .protocolError, .tooManyBadPackets, .noDevice: true
+    case .failed(let error): error.code != ECONNRESET && error.code != EPIPE
+    case .protocolError, .tooManyBadPackets, .noDevice: true
     }
   }
 
