@@ -6,7 +6,10 @@ ADDRESS ?= 127.0.0.1:4000
 TEXT ?= hello from the other side
 
 RELEASE = .build/release/usbredir-evloop
-SMALL = build/small/usbredir-evloop
+# ARM builds, cross-compiled, lie beside this machine's own.
+CROSS = $(filter-out x86_64,$(ARCH))
+SMALL = build/small$(CROSS:%=-%)/usbredir-evloop
+SYSROOT ?= $(CROSS:%=build/sysroot-%)
 SWIFT_RELEASE = swift build -c release --static-swift-stdlib
 # A crashed test's backtracer would outlive the job.
 export SWIFT_BACKTRACE = enable=no
@@ -16,7 +19,7 @@ export SWIFT_BACKTRACE = enable=no
 help:
 	@echo "make run      build, and serve a virtual keyboard on $(ADDRESS)"
 	@echo "make test     unit tests, interop tests, tests on a mocked usbfs"
-	@echo "make small    the Embedded Swift build: $(SMALL)"
+	@echo "make small    the Embedded Swift build: $(SMALL); ARCH=arm64 or armv7 cross-compiles"
 	@echo "make e2e      both builds against virtual machines"
 	@echo "make format   format the Swift sources; make lint checks them and the manual"
 	@echo "make install  into PREFIX=$(PREFIX), below DESTDIR if that is set"
@@ -36,7 +39,8 @@ test:
 	LD_PRELOAD=libumockdev-preload.so.0 swift test --skip-build --filter MockedUsbfs
 
 small:
-	@tools/install-packages run
+	@tools/install-packages run $(CROSS:%=cross)
+	@[ -z "$(SYSROOT)" ] || [ -d "$(SYSROOT)" ] || tools/sysroot $(ARCH) "$(SYSROOT)"
 	tools/small $(ARCH) "$(SYSROOT)" $(SMALL)
 	@[ $(ARCH) != "$$(uname -m)" ] || tools/check-texts $(SMALL)
 	@stat --printf '%n: %s bytes\n' $(SMALL)
