@@ -22,6 +22,10 @@ def boot_keyboard():
         "protocol": "1", "subclass": "1", "report_length": "8", "report_desc": BOOT_KEYBOARD_REPORTS})
 
 
+def disk(path):
+    return Function("mass_storage.disk", {"lun.0/file": path})
+
+
 class Gadget:
     """A USB device with one function, on the dummy bus `number`. Not plugged in before `bind`."""
 
