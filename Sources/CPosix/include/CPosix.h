@@ -85,6 +85,12 @@ void posixNameThread(const char *name);
 /// Ignores SIGPIPE for the whole process: a reader that went away is an error of write(2), not our end.
 static inline void posixIgnoreBrokenPipes(void) { signal(SIGPIPE, SIG_IGN); }
 
+/// True when the process was started with the signal ignored, as nohup(1) does with SIGHUP.
+int posixIsIgnored(int signal);
+
+/// Lets the signal through to the calling thread: whoever started the process may have blocked it.
+void posixUnblock(int signal);
+
 /// strerror_r(3), the GNU one: never fails, text valid until the next call on this thread.
 const char *posixErrorText(int error);
 

@@ -37,7 +37,8 @@ final class EventLoop {
   let flushes = WorkList()
   let base: EventBase
   let timers: TimerQueue
-  private var isStopped = false
+  /// True from `stop` until `run` returns for it.
+  private(set) var isStopped = false
 
   /// - Parameter pollFiles: wait with poll(2) instead of epoll(7), which refuses regular files: a mocked
   ///   usbfs is made of them. The environment variable `USBREDIR_EVLOOP_POLL` set to 1 does the same.

@@ -141,9 +141,10 @@ final class Server: ExportOwner {
   private func watchSignals() throws(ServerError) {
     posixIgnoreBrokenPipes()
     do throws(SystemError) {
-      for number in [SIGINT, SIGTERM, SIGHUP] {
+      for number in [SIGINT, SIGTERM, SIGHUP] where number != SIGHUP || posixIsIgnored(number) == 0 {
         signals.append(
           try SignalEvent(loop, signal: number) { [server = Unowned(self)] in server.value.signalled() })
+        posixUnblock(number)
       }
     } catch {
       throw .system(error)
