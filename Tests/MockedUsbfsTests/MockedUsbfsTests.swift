@@ -638,4 +638,43 @@ struct MockedUsbfsTests {
         + "ATTR{idVendor}==\"046d\", ATTR{idProduct}==\"c31c\", GROUP=\"plugdev\", MODE=\"0660\"")
     mocked.unplug()
   }
+
+  /// A transfer that is cancelled while a call waits for the end of the reap, and that comes back in that same reap.
+  @Test func cancelledInAReapThatBringsItBack() throws {
+    let mocked = MockedDevice()
+    let user = try #require(DeviceUser.open(mocked))
+    let second = user.transfer(.interrupt, 0x81, tag: 2, length: 8)
+    user.onCompleted = { [device = user.device] transfer in
+      guard transfer.tag == 1 else { return }
+      device.perform(.setAlternateSetting(interface: 1, setting: 1))
+      device.cancel(second)
+    }
+    user.submit(.interrupt, 0x81, tag: 1, length: 8)
+    user.device.submit(second)
+    mocked.answer(0x81, [1])
+    mocked.answer(0x81, [2])
+    user.waitForEvents(3)
+    #expect(user.events == ["1 completed", "2 completed", "call done"])
+    #expect(mocked.posted == 0, "what came back is not posted again")
+    user.onCompleted = nil
+    user.close()
+    mocked.unplug()
+  }
+
+  /// Whoever closes a device keeps it (as AttachedDevice does); both go when it is closed.
+  @Test func aClosedDeviceIsFreed() throws {
+    weak var device: USBDevice?
+    weak var keeper: DeviceUser?
+    let mocked = MockedDevice()
+    do {
+      let user = try #require(DeviceUser.open(mocked))
+      device = user.device
+      keeper = user
+      user.close()
+    }
+    bus.run { mocked.info != nil }
+    #expect(device == nil, "the closed device lives on")
+    #expect(keeper == nil)
+    mocked.unplug()
+  }
 }

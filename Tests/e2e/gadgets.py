@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 
 VENDOR, PRODUCT = 0x1D6B, 0x0104
+# The id that the kernel's usbtest driver takes for a source/sink device.
+USBTEST_ID = 0x0525, 0xA4A0
 
 # The boot keyboard of the HID specification, appendix B.1: modifiers, a reserved byte, six keys; five LEDs back.
 BOOT_KEYBOARD_REPORTS = bytes.fromhex(
@@ -26,14 +28,18 @@ def disk(path):
     return Function("mass_storage.disk", {"lun.0/file": path})
 
 
+def source_sink():
+    return Function("SourceSink.test", {"pattern": "1"})
+
+
 class Gadget:
     """A USB device with one function, on the dummy bus `number`. Not plugged in before `bind`."""
 
-    def __init__(self, machine, number, function, serial):
+    def __init__(self, machine, number, function, serial, device_id=(VENDOR, PRODUCT)):
         self._machine = machine
         self._number = number
         self._path = f"/sys/kernel/config/usb_gadget/g{number}"
-        machine.run(" && ".join(self._creation(function, serial)))
+        machine.run(" && ".join(self._creation(function, serial, *device_id)))
 
     def bind(self):
         self._machine.run(f"echo dummy_udc.{self._number} >{self._path}/UDC")
@@ -42,12 +48,12 @@ class Gadget:
         """Unplugs the device."""
         self._machine.run(f"echo >{self._path}/UDC")
 
-    def _creation(self, function, serial):
+    def _creation(self, function, serial, vendor, product):
         strings, configuration = "strings/0x409", "configs/c.1"
         yield f"mkdir -p {self._path} && cd {self._path}"
         yield f"mkdir -p {strings} {configuration}/{strings} functions/{function.name}"
-        yield f"echo {VENDOR:#06x} >idVendor"
-        yield f"echo {PRODUCT:#06x} >idProduct"
+        yield f"echo {vendor:#06x} >idVendor"
+        yield f"echo {product:#06x} >idProduct"
         yield f"echo {serial} >{strings}/serialnumber"
         yield f"echo usbredir-evloop >{strings}/manufacturer"
         yield f"echo {function.name} >{strings}/product"

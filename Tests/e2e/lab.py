@@ -14,12 +14,13 @@ from kernel import Kernel
 from server import LocalServer, MachineServer
 from vm import VM
 
-# What a usb-guest's kernel needs for the controller that usb-redir is plugged into, for keyboards and for disks.
-GUEST_MODULES = ["xhci-pci", "usbhid", "hid-generic", "evdev", "usb-storage", "sd_mod"]
+# What a usb-guest's kernel needs for the controller that usb-redir is plugged into, for keyboards, disks and tests.
+GUEST_MODULES = ["xhci-pci", "usbhid", "hid-generic", "evdev", "usb-storage", "sd_mod", "usbtest pattern=1"]
 
 # One bus per gadget, and the drivers of a real usb-host first: the server has to take a device from them.
 HOST_MODULES = [
-    "e1000", "usbhid", "hid-generic", "usb-storage", "sd_mod", "dummy_hcd num=2", "usb_f_hid", "usb_f_mass_storage"]
+    "e1000", "usbhid", "hid-generic", "usb-storage", "sd_mod", "dummy_hcd num=2", "usb_f_hid", "usb_f_mass_storage",
+    "usb_f_ss_lb"]
 
 SERVER_IN_MACHINE = "bin/usbredir-evloop"
 

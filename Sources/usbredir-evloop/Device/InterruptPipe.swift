@@ -80,6 +80,9 @@ struct PipeParameters: Equatable {
   var streamID: UInt32 = 0
   var shortTransfersAllowed = true
   var stallPolicy = StallPolicy.clearAndRestart
+
+  /// Bytes that its posted transfers hold.
+  var bytes: UInt64 { UInt64(transferLength) * UInt64(depth) }
 }
 
 /// One IN endpoint's engine, made when the endpoint is first used and kept until the device goes. Loop thread

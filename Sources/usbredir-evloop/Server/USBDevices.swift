@@ -8,10 +8,17 @@ final class USBDevices: USBSystemObserver {
   private var sources: [USBDeviceSource] = []
   /// Bus and address of each device that an export has open.
   private var taken: [UInt16] = []
+  private var lookAgain: Work?
 
   init(_ loop: EventLoop, calls: BlockingCalls, log: Log) throws(USBError) {
     system = try USBSystem(loop: loop, log: log, calls: calls)
     system.observer = self
+    // Not from within: the export that gave it back has not finished with its session yet.
+    lookAgain = Work(on: loop.reaps) { [devices = Unowned(self)] in devices.value.devicesChanged() }
+  }
+
+  deinit {
+    lookAgain?.cancel()
   }
 
   /// The source of the device that `selector` means.
@@ -42,7 +49,7 @@ final class USBDevices: USBSystemObserver {
     USBDevice.open(target, in: system) { [self] result in
       switch result {
       case .success(let device):
-        device.onClosed = { [self] in release(key) }
+        device.onClosed = { [self] in givenBack(key) }
         then(.success(OpenDevice(device: device)))
       case .failure(let error):
         release(key)
@@ -53,6 +60,12 @@ final class USBDevices: USBSystemObserver {
 
   private func release(_ key: UInt16?) {
     taken.removeAll { $0 == key }
+  }
+
+  /// An export has given the device back: another one may have waited for it.
+  private func givenBack(_ key: UInt16?) {
+    release(key)
+    lookAgain?.schedule()
   }
 }
 

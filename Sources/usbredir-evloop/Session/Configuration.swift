@@ -175,7 +175,8 @@ extension AttachedDevice {
     guard isAttached else { return }
     isUsedSinceReset = false
     if result == .done { noteBulkStreams(.max, 0) }
-    if result == .done && changesSettings { session.sendInfos(self) }
+    // Also after a failed reset: the interfaces were released and claimed again on the way.
+    if changesSettings { session.sendInfos(self) }
     restartStreams()
   }
 }

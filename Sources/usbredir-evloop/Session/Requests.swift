@@ -157,6 +157,7 @@ extension Session {
 
   func cancelDataPacket(_ id: UInt64) {
     guard let attached, attached.cancel(id: id) else { return late() }
+    cancelled()
   }
 
   // MARK: answers

@@ -98,6 +98,9 @@ final class Session: ConnectionOwner, PacketReceiver {
   private var resume: Work?
   private var finish: Work?
   private var end = SessionEnd.guestLeft
+  /// Cancels since reading was resumed, and whether those were enough for this turn.
+  private var cancels = 0
+  private var isYielding = false
 
   /// Starts the session on a connected socket: our hello goes out at once (B1.2).
   /// - Parameters:
@@ -138,7 +141,7 @@ final class Session: ConnectionOwner, PacketReceiver {
   /// answers.
   var isPaused: Bool {
     guard state == .greeting || state == .ready, let connection else { return true }
-    return attached?.isBusy ?? false || connection.isAboveHighWater
+    return isYielding || attached?.isBusy ?? false || connection.isAboveHighWater
   }
 
   func connectionReadable(_ connection: Connection) {
@@ -166,7 +169,17 @@ final class Session: ConnectionOwner, PacketReceiver {
     if isPaused { connection?.pauseReading() }
   }
 
+  /// A cancel waits in the kernel (B3.6): behind a few of them the other sessions have their turn first.
+  func cancelled() {
+    cancels += 1
+    guard cancels >= AttachedDevice.cancelsOnLoop else { return }
+    isYielding = true
+    resume?.schedule()
+  }
+
   private func readOn() {
+    isYielding = false
+    cancels = 0
     guard !isPaused else { return }
     connection?.resumeReading()
     drain()

@@ -36,6 +36,10 @@ extension Session {
       endpoint: endpoint, type: .bulk, transferLength: Int(header.bytesPerTransfer),
       depth: Int(header.transfers),
       streamID: header.streamID)
+    guard attached.bytesPosted(besides: endpoint) + parameters.bytes <= UInt64(limits.maxRequestBytes) else {
+      sendEnded(endpoint, .bulk, streamID: header.streamID)
+      return bad("start_bulk_receiving", "with what is out already more than max-request-bytes (B1.8)")
+    }
     guard attached.canReceive(parameters) else {
       sendEnded(endpoint, .bulk, streamID: header.streamID)
       return bad("start_bulk_receiving", "\(endpoint.description) cannot receive transfers like that (B5.2)")
@@ -109,6 +113,16 @@ extension AttachedDevice {
     let ids = stream.unanswered
     stream.unanswered = []
     for id in ids { sendStatus(.success, stream, id: id) }
+  }
+
+  /// Bytes that requests and the buffered bulk streams of the other endpoints hold (B1.8).
+  func bytesPosted(besides endpoint: EndpointAddress) -> UInt64 {
+    var bytes = UInt64(budget.bytes)
+    for stream in streams {
+      guard let parameters = stream?.pipe.parameters, parameters.endpoint != endpoint else { continue }
+      if parameters.type == .bulk { bytes += parameters.bytes }
+    }
+    return bytes
   }
 
   /// How an interrupt IN endpoint is received from, as it is now (B4.2).

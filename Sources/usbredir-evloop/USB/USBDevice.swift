@@ -248,12 +248,12 @@ import CPosix
 
   private func postHeld() {
     while let transfer = held.take() {
-      if transfer.isPosted {
-        unsafe libusb_cancel_transfer(transfer.pointer)
-      } else if transfer.state == .cancelling {
-        giveBack(transfer, .cancelled)
-      } else {
-        post(transfer)
+      switch (transfer.state, transfer.isPosted) {
+      case (.cancelling, true): unsafe libusb_cancel_transfer(transfer.pointer)
+      case (.cancelling, false): giveBack(transfer, .cancelled)
+      case (.submitted, false): post(transfer)
+      // It came back in the reap at whose end the call began.
+      case (.idle, _), (.submitted, true): break
       }
     }
   }
@@ -281,6 +281,7 @@ import CPosix
     system.calls.run({ [handle] in handle.giveBack(reset: reset) }) { [self] in
       system.closed(self)
       onClosed?()
+      self.closed = nil
       closed()
     }
   }

@@ -19,6 +19,8 @@ import CPosix
   var number: UInt64 = 0
   /// The next one in the device's line of what waits.
   var nextWaiting: USBTransfer?
+  /// It stands in a line of the device.
+  fileprivate var isWaiting = false
   /// Its neighbours in the device's register, by when they were made.
   unowned(unsafe) var newer: USBTransfer?
   unowned(unsafe) var older: USBTransfer?
@@ -151,6 +153,8 @@ struct WaitingTransfers {
   var isEmpty: Bool { first == nil }
 
   mutating func append(_ transfer: USBTransfer) {
+    guard !transfer.isWaiting else { return }
+    transfer.isWaiting = true
     if let last { last.nextWaiting = transfer } else { first = transfer }
     last = transfer
   }
@@ -159,6 +163,7 @@ struct WaitingTransfers {
     guard let transfer = first else { return nil }
     first = transfer.nextWaiting
     transfer.nextWaiting = nil
+    transfer.isWaiting = false
     if first == nil { last = nil }
     return transfer
   }

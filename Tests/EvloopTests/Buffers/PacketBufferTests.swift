@@ -8,6 +8,7 @@ struct PacketBufferTests {
     let pool = BufferPool(capacity: 8, keep: 1)
     let buffer = pool.take()
     #expect(buffer.count == 0 && buffer.capacity == 8)
+    buffer.copy([0, 0, 0, 0, 0, 0, 0, 0].span)
     buffer.copy([1, 2, 3].span)
     buffer.prepend(2) { $0.put(UInt16(0x0a0b), at: 0) }
     buffer.prepend(1) { $0.put(UInt8(0xff), at: 0) }

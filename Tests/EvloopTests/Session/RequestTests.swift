@@ -213,6 +213,34 @@ struct RequestTests {
     close(guest, device)
   }
 
+  @Test("B3.6: many cancels are spread over turns, so that other sessions have theirs")
+  func cancelsYield() throws {
+    let (guest, device) = try manual()
+    for id in 0..<20 as Range<UInt64> { guest.exchange(guest.bulkIn(id, length: 64)) }
+    guest.sendRaw((0..<20 as Range<UInt64>).flatMap { guest.cancel($0) })
+    guest.turn()
+    let afterOneTurn = guest.take().count
+    #expect(afterOneTurn >= 4)
+    #expect(afterOneTurn <= 2 * AttachedDevice.cancelsOnLoop)
+    guest.wait(forPackets: 20 - afterOneTurn)
+    #expect(guest.take().count == 20 - afterOneTurn)
+    device.completeCancelled()
+    close(guest, device)
+  }
+
+  @Test("B1.8: buffered bulk receiving counts against the budget together with the requests")
+  func streamsCount() throws {
+    var limits = SessionLimits()
+    limits.maxRequestBytes = 1 << 20
+    let (guest, device) = try manual(limits)
+    guest.exchange(guest.bulkOut(1, [UInt8](repeating: 1, count: 1 << 19)))
+    let start = StartBulkReceivingHeader(streamID: 0, bytesPerTransfer: 1 << 18, endpoint: 0x82, transfers: 3)
+    let packets = guest.exchange(guest.encode(start, id: 2))
+    #expect(packets.count == 2)
+    #expect(packets.last?.contains("stall") == true)
+    close(guest, device)
+  }
+
   // MARK: no memory
 
   @Test("B1.8: without memory and with nothing else out, a request fails")
