@@ -1,5 +1,6 @@
 // The log's levels and lines, and the text of system errors.
 import CPosix
+import Foundation
 import Testing
 
 @testable import usbredir_evloop
@@ -39,6 +40,75 @@ struct LogTests {
   ])
   func namesTheLevel(_ level: Log.Level, _ line: String) {
     #expect(Log.line(level, "x") == line)
+  }
+
+  @Test("B3.6: a reader that has stalled costs lines, never waits, and hears how many")
+  func stalledReader() throws {
+    let ends = try pipeEnds()
+    defer { ends.forEach { close($0) } }
+    let log = Log(level: .info, descriptor: ends[1])
+    // A log that waits would wait for ever: then this one reads, every line comes through, and that fails.
+    let rescue = Process()
+    rescue.executableURL = URL(filePath: "/bin/sh")
+    rescue.arguments = ["-c", "exec >/dev/null 2>&1; sleep 30; exec cat"]
+    rescue.standardInput = FileHandle(fileDescriptor: ends[0])
+    try rescue.run()
+    // More than any pipe takes, pipe(7).
+    let told = 2000
+    for number in 0..<told { log.info("\(number) " + String(repeating: "x", count: 1000)) }
+    rescue.terminate()
+    // Should it read already, neither side waits for the other.
+    #expect(posixSetNonBlocking(ends[0]) == 0)
+    let before = lines(taken(from: ends[0]))
+    #expect(before.count < told)
+    #expect(before.allSatisfy { $0.hasSuffix(" " + String(repeating: "x", count: 1000)) })
+    log.info("again")
+    log.info("and on")
+    #expect(
+      lines(taken(from: ends[0])) == [
+        "usbredir-evloop: warning: \(told - before.count) lines were left out",
+        "usbredir-evloop: again", "usbredir-evloop: and on",
+      ])
+  }
+
+  @Test("B3.6: a line is no longer than what a pipe with room takes at once")
+  func longLines() throws {
+    let ends = try pipeEnds()
+    defer { ends.forEach { close($0) } }
+    let log = Log(level: .info, descriptor: ends[1])
+    let start = "usbredir-evloop: "
+    for text in ["x", String(repeating: "x", count: 5000), "ab" + String(repeating: "€", count: 2000)] {
+      log.info(text)
+      let bytes = taken(from: ends[0])
+      let whole = Array((start + text).utf8)
+      // 17 bytes in front, "ab" and 1358 € of three bytes each are 4093: the next one has no room.
+      #expect(bytes.count == (text.hasPrefix("ab") ? 4094 : min(whole.count + 1, 4096)))
+      #expect(bytes.last == 0x0a)
+      #expect(whole.starts(with: bytes.dropLast()))
+    }
+  }
+
+  private func pipeEnds() throws -> [Int32] {
+    var ends: [Int32] = [-1, -1]
+    guard unsafe pipe(&ends) == 0 else { throw SystemError(code: posixErrno(), "pipe") }
+    return ends
+  }
+
+  /// What the pipe holds.
+  private func taken(from descriptor: Int32) -> [UInt8] {
+    var bytes: [UInt8] = []
+    var some = [UInt8](repeating: 0, count: 4096)
+    var ready = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+    while unsafe poll(&ready, 1, 0) == 1 {
+      let count = unsafe read(descriptor, &some, some.count)
+      guard count > 0 else { break }
+      bytes += some.prefix(count)
+    }
+    return bytes
+  }
+
+  private func lines(_ bytes: [UInt8]) -> [String] {
+    String(decoding: bytes, as: UTF8.self).split(separator: "\n").map { String($0) }
   }
 
   @Test func errorsSayWhatFailedAndWhatToDo() {
