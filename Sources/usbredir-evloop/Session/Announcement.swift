@@ -9,7 +9,7 @@ extension Session {
     }
     self.attached = attached
     if let filter, let reason = filter.denial(of: device.model) {
-      log.warning("\(name): not announcing \(device.label): the guest's filter denies it (\(reason))")
+      warn("not announcing \(device.label): the guest's filter denies it (\(reason))")
       deviceRejected = true
       return detach(answering: .ioerror, isGone: false)
     }
@@ -36,8 +36,8 @@ extension Session {
 
   func filterReject() {
     guard let attached else { return late() }
-    log.warning(
-      "\(name): the guest rejected \(attached.device.label); likely causes: its filter, a controller of another speed "
+    warn(
+      "the guest rejected \(attached.device.label); likely causes: its filter, a controller of another speed "
         + "(use qemu-xhci), a guest without ep_info_max_packet_size, 64bits_ids or 32bits_bulk_length")
     deviceRejected = true
     disconnect(isGone: false)

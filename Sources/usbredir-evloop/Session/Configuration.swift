@@ -123,7 +123,7 @@ extension AttachedDevice {
     if isAttached && !operation.calls.isEmpty { session.sendInfos(self) }
     let status = Status(result)
     if result == .failed || result == .stalled {
-      session.log.warning("\(session.name): \(device.label): the configuration could not be set")
+      session.warn("\(device.label): the configuration could not be set")
     }
     switch operation.reply {
     case .packet(let id):
@@ -170,7 +170,7 @@ extension AttachedDevice {
   private func resetDone(_ result: DeviceCallResult, _ changesSettings: Bool) {
     let session = session.value
     if result == .failed || result == .stalled {
-      session.log.warning("\(session.name): \(device.label): the reset failed; going on without")
+      session.warn("\(device.label): the reset failed; going on without")
     }
     guard isAttached else { return }
     isUsedSinceReset = false

@@ -101,6 +101,9 @@ final class Session: ConnectionOwner, PacketReceiver {
   /// Cancels since reading was resumed, and whether those were enough for this turn.
   private var cancels = 0
   private var isYielding = false
+  /// Warnings so far, up to the one that says that there are no more.
+  private var warnings = 0
+  private static let maxWarnings = 100
 
   /// Starts the session on a connected socket: our hello goes out at once (B1.2).
   /// - Parameters:
@@ -258,8 +261,18 @@ final class Session: ConnectionOwner, PacketReceiver {
   /// A packet that is wrong in itself: one warning each, and too many end the session (B1.7).
   func bad(_ packet: String, _ rule: String) {
     counters.badPackets += 1
-    log.warning("\(name): bad \(packet): \(rule)")
+    warn("bad \(packet): \(rule)")
     if counters.badPackets > limits.maxBadPackets { close(.tooManyBadPackets) }
+  }
+
+  /// A warning of what the guest can bring about as often as it likes: `maxWarnings` of a session are told.
+  func warn(_ text: @autoclosure () -> String) {
+    guard warnings <= Session.maxWarnings else { return }
+    warnings += 1
+    guard warnings <= Session.maxWarnings else {
+      return log.warning("\(name): further warnings of this session are left out")
+    }
+    log.warning("\(name): \(text())")
   }
 
   /// A packet for what is gone already: not the guest's fault (B1.7).

@@ -246,8 +246,8 @@ extension AttachedDevice {
     case .finished: break
     case .stalled, .failed:
       let session = session.value
-      session.log.warning(
-        "\(session.name): \(device.label): receiving on \(parameters.endpoint.description) ended: \(reason.description)"
+      session.warn(
+        "\(device.label): receiving on \(parameters.endpoint.description) ended: \(reason.description)"
       )
       session.sendEnded(parameters.endpoint, parameters.type, streamID: parameters.streamID)
     }
@@ -267,9 +267,8 @@ extension AttachedDevice {
     stream.pausedSince = nil
     let pause = monotonicNanoseconds() - since
     guard pause > AttachedDevice.longPause else { return }
-    let session = session.value
-    session.log.warning(
-      "\(session.name): \(device.label): \(pipe.parameters.endpoint.description) waited \(pause / 1_000_000) ms "
+    session.value.warn(
+      "\(device.label): \(pipe.parameters.endpoint.description) waited \(pause / 1_000_000) ms "
         + "for the guest to read")
   }
 }

@@ -177,6 +177,27 @@ struct ConfigurationTests {
     #expect(guest.take() == ["interrupt 81 #0 success 1 01"])
   }
 
+  @Test("a guest writes at most 100 warnings into the log, of whatever kind, and one that they end")
+  func warningsAreBounded() throws {
+    let guest = try GuestHarness()
+    for number in 0..<60 {
+      guest.scripted.fail(.setConfiguration, .failed)
+      guest.exchange(guest.setConfiguration(UInt64(number), 2))
+      guest.scripted.fail(.reset, .failed)
+      guest.exchange(guest.start(1), guest.reset())
+    }
+    for _ in 0..<9 { guest.scripted.stall(.interruptIn) }
+    guest.exchange(guest.start(1), rawPacket(77, [], .all))
+    #expect(guest.session?.counters.badPackets == 1)
+    let ends = ["the configuration could not be set", "the reset failed; going on without"]
+    let warnings = guest.log.filter { line in
+      (ends + ["left out", " ended: ", ": bad "]).contains { line.contains($0) }
+    }
+    #expect(warnings.count == 101)
+    #expect(warnings.last == "test: further warnings of this session are left out")
+    for end in ends { #expect(warnings.filter { $0.hasSuffix(end) }.count == 50) }
+  }
+
   @Test("B3.6: packets behind an operation wait in order, cancel too; the loop goes on")
   func packetsWait() throws {
     let guest = try GuestHarness()
