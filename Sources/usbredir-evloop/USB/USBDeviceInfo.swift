@@ -44,9 +44,11 @@ struct USBDeviceInfo: Equatable {
   var sysfsPath: String { Sysfs.devices + port + "/" }
 
   /// For logs: `046d:c31c "USB Keyboard" at 1-2.3`.
-  var label: String {
-    let name = productName.map { " \"" + $0 + "\"" } ?? ""
-    return deviceID(vendor, product) + name + " at " + port
+  var label: String { USBDeviceInfo.label(vendor, product, productName, at: port) }
+
+  /// The same of what is known. The device chose its name: nothing of it may steer a terminal or end the line.
+  static func label(_ vendor: UInt16, _ product: UInt16, _ name: String?, at place: String) -> String {
+    deviceID(vendor, product) + (name.map { " \"" + printable($0) + "\"" } ?? "") + " at " + place
   }
 
   private func digits3(_ value: UInt8) -> String {

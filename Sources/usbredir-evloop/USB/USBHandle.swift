@@ -132,10 +132,10 @@ import CPosix
       maxPacketSize0: told.maxPacketSize0)
     if speed == .unknown, let info { speed = info.speed }
     guard info == nil else { return }
-    let id = deviceID(told.vendor, told.product)
-    let product = Sysfs.text(sysfsPath + "product").map { " \"" + $0 + "\"" } ?? ""
-    label = id + product + " at " + (sysfsPath.split(at: "/").last { !$0.isEmpty } ?? name)
-    name += " (" + id + ")"
+    label = USBDeviceInfo.label(
+      told.vendor, told.product, Sysfs.text(sysfsPath + "product"),
+      at: sysfsPath.split(at: "/").last { !$0.isEmpty } ?? name)
+    name += " (" + deviceID(told.vendor, told.product) + ")"
   }
 
   /// The kernel's own idea of it where sysfs shows it; else the device is asked.

@@ -25,6 +25,8 @@ struct USBTextTests {
     #expect(info.label == "046d:c31c at 1-2.3")
     info.productName = "USB Keyboard"
     #expect(info.label == "046d:c31c \"USB Keyboard\" at 1-2.3")
+    info.productName = "a\nb\u{1b}[2J\u{9b}m\u{7f}é"
+    #expect(info.label == "046d:c31c \"a?b?[2J?m?é\" at 1-2.3", "the device chose its name")
     info.ports = []
     #expect(info.port == "usb1")
     info.bus = 12
