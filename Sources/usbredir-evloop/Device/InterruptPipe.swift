@@ -112,7 +112,11 @@ final class InterruptPipe: TransferOwner, BufferPoolOwner {
   /// Transfers the device has.
   private(set) var posted = 0
   /// How often completed transfers had to stay un-posted.
-  private(set) var pauses = 0
+  private(set) var pauses: UInt64 = 0
+  /// B4.7, B4.5: errors in a row, recoveries without a good report. Counted to one beyond their limits: the
+  /// guest may restart for ever.
+  private(set) var errors = 0
+  private(set) var recoveries = 0
 
   private let device: any Device
   unowned(unsafe) private let owner: any InterruptPipeOwner
@@ -121,8 +125,6 @@ final class InterruptPipe: TransferOwner, BufferPoolOwner {
   private var resting: Transfer?
   private var postCount: UInt64 = 0
   private var sequence: UInt64 = 0
-  private var errors = 0
-  private var recoveries = 0
   private var clearingHalt = false
   private var delaying = false
   private var pausedByOwner = false
@@ -338,7 +340,7 @@ final class InterruptPipe: TransferOwner, BufferPoolOwner {
 
   /// B4.7: the first error is forgiven at once, further ones ever later, too many end it.
   private func failed(_ status: TransferStatus) {
-    errors += 1
+    errors = min(errors + 1, InterruptPipe.maxErrors + 1)
     let number = sequence
     sequence += 1
     unsafe owner.pipe(self, failed: status, sequence: number)
@@ -376,7 +378,7 @@ final class InterruptPipe: TransferOwner, BufferPoolOwner {
   }
 
   private func clearHalt() {
-    recoveries += 1
+    recoveries = min(recoveries + 1, InterruptPipe.maxRecoveries + 1)
     if parameters.stallPolicy == .report || recoveries > InterruptPipe.maxRecoveries {
       return finish(.stalled)
     }

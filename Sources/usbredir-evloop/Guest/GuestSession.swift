@@ -78,7 +78,7 @@ final class GuestSession: ConnectionOwner, PacketReceiver {
   private(set) var receivedAt: UInt64 = 0
   /// Packets that were wrong in themselves, and those for what is gone or was not asked for (B1.7).
   private(set) var badPackets = 0
-  private(set) var latePackets = 0
+  private(set) var latePackets: UInt64 = 0
   var requests = GuestRequests()
   var receiving = GuestReceiving()
 

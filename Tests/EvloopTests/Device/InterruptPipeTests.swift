@@ -306,6 +306,24 @@ struct InterruptPipeTests {
     #expect(user.device.posted.count == 1)
   }
 
+  @Test("B4.5, B4.7: a guest that restarts for ever counts no further than the limits")
+  func countsEndAtTheirLimits() {
+    let user = PipeUser(depth: 1)
+    for _ in 0..<100 {
+      user.pipe.start()
+      user.pipe.delayPassed()
+      if !user.device.posted.isEmpty { user.device.complete(0, .failed) }
+    }
+    #expect(user.pipe.errors == InterruptPipe.maxErrors + 1)
+    #expect(user.pipe.state == .idle)
+    for _ in 0..<100 {
+      user.pipe.start()
+      user.device.complete(0, .stalled)
+      user.pipe.haltCleared(true)
+    }
+    #expect(user.pipe.recoveries == InterruptPipe.maxRecoveries + 1)
+  }
+
   @Test("B4.7: a restart does not shorten the pause, and goes on when it has passed")
   func restartDuringADelay() {
     let user = PipeUser(depth: 2)

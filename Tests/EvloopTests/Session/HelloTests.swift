@@ -155,6 +155,15 @@ struct HelloTests {
     #expect(guest.ends == ["too many bad packets"])
   }
 
+  @Test("what a guest may bring about without limit is counted in 64 bits, also where Int has 32")
+  func countersAreWide() {
+    let counters = Counters()
+    let unlimited: [any FixedWidthInteger] = [
+      counters.latePackets, counters.reports, counters.streamErrors, counters.pauses, counters.requests,
+    ]
+    for counter in unlimited { #expect(counter is UInt64) }
+  }
+
   @Test("B1.7: late packets have no limit")
   func latePackets() throws {
     let guest = try GuestHarness()
