@@ -78,7 +78,9 @@ extension String {
 
   /// Some of the text's bytes.
   @inline(never) private func piece(_ range: Range<Int>) -> String {
-    unsafe utf8.span.extracting(range).withUnsafeBufferPointer { unsafe String(utf8: UnsafeRawBufferPointer($0)) }
+    unsafe utf8.span.extracting(range).withUnsafeBufferPointer {
+      unsafe String(utf8: UnsafeRawBufferPointer($0))
+    }
   }
 
   /// The text of these bytes; what is not UTF-8 becomes U+FFFD.

@@ -69,7 +69,8 @@ private func claims(_ export: ExportOptions) -> [String] {
   switch export.device {
   case .id: break
   case .port, .address, .descriptor: claims.append("has " + export.device.description)
-  case .virtual(let device): if let input = device.input, input == "-" { claims.append("reads standard input") }
+  case .virtual(let device):
+    if let input = device.input, input == "-" { claims.append("reads standard input") }
   }
   return claims
 }

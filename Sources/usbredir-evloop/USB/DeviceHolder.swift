@@ -22,7 +22,7 @@ enum DeviceHolder {
     return Sysfs.names(in: "/proc").filter { $0.number() != nil && $0 != own }.compactMap { pid in
       let folder = "/proc/" + pid + "/fd/"
       guard Sysfs.names(in: folder).contains(where: { Sysfs.link(folder + $0) == path }) else { return nil }
-      return (Sysfs.text("/proc/" + pid + "/comm") ?? "?") + " (pid " + pid + ")"
+      return printable(Sysfs.text("/proc/" + pid + "/comm") ?? "?") + " (pid " + pid + ")"
     }
   }
 }

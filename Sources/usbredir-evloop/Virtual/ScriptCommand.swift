@@ -228,7 +228,9 @@ private struct ScriptWords {
 
   mutating func call() throws(ScriptError) -> CallName {
     guard let word = next() else { throw error("call is missing") }
-    guard let call = CallName.allCases.first(where: { $0.rawValue == word }) else { throw error("'\(word)' is no call") }
+    guard let call = CallName.allCases.first(where: { $0.rawValue == word }) else {
+      throw error("'\(word)' is no call")
+    }
     return call
   }
 

@@ -42,8 +42,10 @@ struct ByteTextTests {
   }
 
   @Test(arguments: [
-    ("0", 10, UInt32.max, UInt32(0)), ("0042", 10, .max, 42), ("4294967295", 10, .max, .max), ("fF", 16, 255, 255),
-    ("", 10, .max, nil), ("+1", 10, .max, nil), ("-1", 10, .max, nil), (" 1", 10, .max, nil), ("1a", 10, .max, nil),
+    ("0", 10, UInt32.max, UInt32(0)), ("0042", 10, .max, 42), ("4294967295", 10, .max, .max),
+    ("fF", 16, 255, 255),
+    ("", 10, .max, nil), ("+1", 10, .max, nil), ("-1", 10, .max, nil), (" 1", 10, .max, nil),
+    ("1a", 10, .max, nil),
     ("4294967296", 10, .max, nil), ("100", 16, 255, nil), ("99999999999999999999999", 10, .max, nil),
   ])
   func numbers(_ text: String, _ radix: UInt8, _ limit: UInt32, _ number: UInt32?) {
