@@ -71,9 +71,21 @@
   /// Empties the buffer and copies `bytes` into the payload; they must fit.
   func copy(_ bytes: Span<UInt8>) {
     setPayload(count: bytes.count)
+    write(bytes, at: 0)
+  }
+
+  /// Copies `bytes` behind the payload, which grows by them; they must fit.
+  func append(_ bytes: Span<UInt8>) {
+    write(bytes, at: end - PacketBuffer.headroom)
+    end += bytes.count
+  }
+
+  /// Copies `bytes` to `offset` of the payload, as a device does: declares nothing. They must fit.
+  func write(_ bytes: Span<UInt8>, at offset: Int) {
+    precondition(offset >= 0 && bytes.count <= capacity - offset)
     unsafe bytes.withUnsafeBytes { source in
       guard let base = source.baseAddress else { return }
-      unsafe payloadPointer.copyMemory(from: base, byteCount: source.count)
+      unsafe (payloadPointer + offset).copyMemory(from: base, byteCount: source.count)
     }
   }
 

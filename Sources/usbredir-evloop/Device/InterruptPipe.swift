@@ -1,5 +1,6 @@
 // The interrupt engine (B4): keeps transfers posted on one IN endpoint and hands out what they bring, in
-// order and without loss. Continuous receiving for interrupt and buffered bulk endpoints, and one-shot reads.
+// order and without loss. Continuous receiving for interrupt, buffered bulk and isochronous endpoints (of the
+// last, the packets of a transfer are handed out together), and one-shot reads.
 //
 //                       start                  waiting ≥ high mark, or pause
 //     idle ────────────────────────▶ receiving ◀───────────────────────────▶ pausing
@@ -13,54 +14,16 @@
 // receiving, the endpoint is never without a posted transfer. In `pausing` completed transfers stay
 // un-posted, so the device holds its report (NAK) as it would with a slow kernel driver.
 
-/// What a pipe does when the endpoint stalls. After illumos' request attributes (usb_intr_request(9S)).
-enum StallPolicy {
-  /// Ends, the halt stays.
-  case report
-  /// Clears the halt, then ends.
-  case clearAndStop
-  /// Clears the halt and goes on with sequence 0.
-  case clearAndRestart
-}
-
-/// Why a pipe is idle again. Comes exactly once for each `start` and `readOnce`.
-enum PipeEnd: Equatable {
-  /// A one-shot read brought its report.
-  case finished
-  case stopped
-  case stalled
-  /// Too many errors in a row, a first post that failed, a short report where none may be, a timeout of a
-  /// one-shot read.
-  case failed(TransferStatus)
-  case gone
-
-  var description: String {
-    switch self {
-    case .finished: "it was read once"
-    case .stopped: "it was stopped"
-    case .stalled: "the endpoint stalls"
-    case .failed(.refused): "the device takes no transfers on it"
-    case .failed(.noMemory): "there is no memory left for transfers (usbfs_memory_mb)"
-    case .failed(.completed): "it brought less than was asked for"
-    case .failed: "too many errors"
-    case .gone: "the device is gone"
-    }
-  }
-}
-
-/// Gets a pipe's reports, and does for it what takes a device call or time. Loop thread only.
-protocol InterruptPipeOwner: AnyObject {
+/// Gets a pipe's reports, and does for it what takes time. Loop thread only.
+protocol InterruptPipeOwner: PipeOwner {
   /// A report; the buffer's payload is the data and belongs to the receiver now.
   func pipe(_ pipe: InterruptPipe, received buffer: PacketBuffer, sequence: UInt64)
+  /// An isochronous transfer; the buffer, which belongs to the receiver now, has `packetLength` bytes for each of
+  /// `packets`.
+  func pipe(
+    _ pipe: InterruptPipe, received packets: [IsoPacket], in buffer: PacketBuffer, sequence: UInt64)
   /// A transfer failed with `status` and the pipe goes on.
   func pipe(_ pipe: InterruptPipe, failed status: TransferStatus, sequence: UInt64)
-  /// The pipe is idle (or gone); all transfers are back.
-  func pipe(_ pipe: InterruptPipe, ended reason: PipeEnd)
-  /// Every posted transfer has to come back: `pipe.cancelPosted()`, or off the loop when `pipe.posted` is
-  /// large.
-  func pipeNeedsCancel(_ pipe: InterruptPipe)
-  /// The halt has to be cleared; `pipe.haltCleared(_:)` takes the outcome.
-  func pipeNeedsClearHalt(_ pipe: InterruptPipe)
   /// `pipe.delayPassed()` has to be called after so many milliseconds.
   func pipeNeedsDelay(_ pipe: InterruptPipe, milliseconds: UInt32)
   /// Completed transfers stay un-posted from now on: the device has to hold its reports.
@@ -68,26 +31,9 @@ protocol InterruptPipeOwner: AnyObject {
   func pipeResumed(_ pipe: InterruptPipe)
 }
 
-/// What a pipe is made for.
-struct PipeParameters: Equatable {
-  var endpoint: EndpointAddress
-  /// `.interrupt`, or `.bulk` for buffered bulk receiving.
-  var type: TransferType
-  /// Bytes asked for by each transfer: the announced max_packet_size, or bytes_per_transfer.
-  var transferLength: Int
-  /// Transfers kept posted, 1…64.
-  var depth: Int
-  var streamID: UInt32 = 0
-  var shortTransfersAllowed = true
-  var stallPolicy = StallPolicy.clearAndRestart
-
-  /// Bytes that its posted transfers hold.
-  var bytes: UInt64 { UInt64(transferLength) * UInt64(depth) }
-}
-
 /// One IN endpoint's engine, made when the endpoint is first used and kept until the device goes. Loop thread
 /// only.
-final class InterruptPipe: TransferOwner, BufferPoolOwner {
+final class InterruptPipe: StreamPipe, TransferOwner, BufferPoolOwner {
   enum State {
     case idle
     case receiving
@@ -109,7 +55,6 @@ final class InterruptPipe: TransferOwner, BufferPoolOwner {
 
   let parameters: PipeParameters
   private(set) var state = State.idle
-  /// Transfers the device has.
   private(set) var posted = 0
   /// How often completed transfers had to stay un-posted.
   private(set) var pauses: UInt64 = 0
@@ -151,7 +96,8 @@ final class InterruptPipe: TransferOwner, BufferPoolOwner {
   /// Reports handed out whose buffer has not come back yet.
   var waiting: Int { pool.inUse - posted }
 
-  /// True while reports may come: between `start` and `ended`, but for the part in which it is being stopped.
+  var isIdle: Bool { state == .idle }
+
   var isStarted: Bool {
     switch state {
     case .receiving, .pausing, .recovering: true
@@ -173,8 +119,7 @@ final class InterruptPipe: TransferOwner, BufferPoolOwner {
     }
   }
 
-  /// Ends receiving or a one-shot read: what has completed is handed out, then `ended(.stopped)` comes,
-  /// perhaps from within. Returns false when there is nothing to stop.
+  /// Ends receiving or a one-shot read: what has completed is handed out first.
   @discardableResult func stop() -> Bool {
     switch state {
     case .idle, .gone: return false
@@ -214,7 +159,6 @@ final class InterruptPipe: TransferOwner, BufferPoolOwner {
     leavePausing()
   }
 
-  /// The device is gone and nothing more will come of it.
   func deviceGone() {
     guard state != .gone else { return }
     let wasIdle = state == .idle
@@ -230,11 +174,8 @@ final class InterruptPipe: TransferOwner, BufferPoolOwner {
 
   // MARK: what the owner does for the pipe
 
-  /// Cancels what is posted, last posted first, so that nothing can overtake.
   func cancelPosted() {
-    for transfer in transfers.sorted(byKey: { $0.tag }).reversed() where transfer.state == .submitted {
-      device.cancel(transfer)
-    }
+    cancelYoungestFirst(transfers, on: device)
   }
 
   func haltCleared(_ success: Bool) {
@@ -270,7 +211,7 @@ final class InterruptPipe: TransferOwner, BufferPoolOwner {
       errors = 0
       recoveries = 0
       repost(transfer)
-      deliver(buffer, length)
+      deliver(transfer, buffer, length)
       if isForbidden(length) && (state == .receiving || state == .pausing) {
         end(.failed(.completed), cancel: true)
       }
@@ -289,11 +230,16 @@ final class InterruptPipe: TransferOwner, BufferPoolOwner {
     if state == .receiving { post(transfer) } else { rest(transfer) }
   }
 
-  private func deliver(_ buffer: PacketBuffer?, _ length: Int) {
+  /// The transfer may be posted again already; what became of its packets is still there.
+  private func deliver(_ transfer: Transfer, _ buffer: PacketBuffer?, _ length: Int) {
     guard let buffer else { return }
-    buffer.setPayload(count: length)
     let number = sequence
     sequence += 1
+    if parameters.type == .isochronous {
+      buffer.setPayload(count: parameters.transferLength)
+      return unsafe owner.pipe(self, received: transfer.packets, in: buffer, sequence: number)
+    }
+    buffer.setPayload(count: length)
     unsafe owner.pipe(self, received: buffer, sequence: number)
   }
 
@@ -307,8 +253,8 @@ final class InterruptPipe: TransferOwner, BufferPoolOwner {
   ) {
     rest(transfer)
     let before = state
-    if status == .completed || (status == .cancelled && length > 0) {
-      deliver(buffer, length)
+    if status == .completed || (status == .cancelled && length > 0 && parameters.type != .isochronous) {
+      deliver(transfer, buffer, length)
     } else {
       buffer?.release()
     }
@@ -431,11 +377,14 @@ final class InterruptPipe: TransferOwner, BufferPoolOwner {
 
   private func makeTransfers() {
     while transfers.count < parameters.depth {
-      let transfer = device.makeTransfer(isoPackets: 0)
+      let transfer = device.makeTransfer(isoPackets: parameters.isoPackets)
       transfer.type = parameters.type
       transfer.endpoint = parameters.endpoint
       transfer.length = parameters.transferLength
       transfer.streamID = parameters.streamID
+      for index in transfer.packets.indices {
+        transfer.packets[index].length = UInt16(parameters.packetLength)
+      }
       transfers.append(transfer)
       rest(transfer)
     }

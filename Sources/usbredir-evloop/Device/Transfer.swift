@@ -34,6 +34,14 @@ enum TransferStatus {
   case refused
 }
 
+/// One packet of an isochronous transfer: what it asks for, and what became of it.
+struct IsoPacket: Equatable {
+  /// Bytes to move. IN packets of a transfer all ask for the same.
+  var length: UInt16 = 0
+  var actualLength: UInt16 = 0
+  var status = TransferStatus.completed
+}
+
 /// Gets a transfer back. Called by the device, once for each submit, never from within `submit` or `cancel`.
 /// Loop thread only.
 protocol TransferOwner: AnyObject {
@@ -54,7 +62,8 @@ class Transfer {
   final var endpoint = EndpointAddress.controlOut
   /// Where IN data goes and OUT data comes from. Must be there from submit to completion.
   final var buffer: PacketBuffer?
-  /// Bytes to move; at most the buffer's capacity. For control, the data stage alone.
+  /// Bytes to move; at most the buffer's capacity. For control, the data stage alone; for isochronous, those of
+  /// all packets.
   final var length = 0
   /// Milliseconds, 0 for none. usb: a non-zero one costs a system call per transfer.
   final var timeout: UInt32 = 0
@@ -66,6 +75,9 @@ class Transfer {
   /// Set by the device before the completion. `actualLength` is true also for a cancelled transfer.
   final var status = TransferStatus.completed
   final var actualLength = 0
+  /// Isochronous: its packets, as many as it was made for. They stand one behind the other in the buffer, each in
+  /// `length` bytes. The device sets what became of each; that stays until the next completion.
+  final var packets: [IsoPacket]
 
   /// Who gets it back. Set before submit, kept alive until the completion was delivered.
   final var owner: (any TransferOwner)?
@@ -74,5 +86,8 @@ class Transfer {
   /// The next transfer of the list its owner keeps it in; devices have no use for it while the owner does.
   final var next: Transfer?
 
-  init() {}
+  /// - Parameter isoPackets: 0 but for isochronous transfers.
+  init(isoPackets: Int = 0) {
+    packets = Array(repeating: IsoPacket(), count: isoPackets)
+  }
 }

@@ -4,7 +4,7 @@
 
 /// A device on a session. It survives its announcement: after an unplug or the guest's end it lives until
 /// every transfer is back and the device is closed. Loop thread only.
-final class AttachedDevice: DeviceOwner, InterruptPipeOwner, RequestQueueOwner {
+final class AttachedDevice: DeviceOwner, InterruptPipeOwner, IsoOutPipeOwner, RequestQueueOwner {
   /// More transfers than this are cancelled off the loop: the kernel waits for each (B3.6).
   static let cancelsOnLoop = 4
 
@@ -168,7 +168,7 @@ final class AttachedDevice: DeviceOwner, InterruptPipeOwner, RequestQueueOwner {
     isAttached = false
     for queue in queues { queue?.answerAll(status) }
     for stream in streams {
-      stream?.retry.stop()
+      stream?.retry?.stop()
       if isGone { stream?.pipe.deviceGone() } else { stream?.pipe.stop() }
     }
     abandonPending()
@@ -233,7 +233,7 @@ final class AttachedDevice: DeviceOwner, InterruptPipeOwner, RequestQueueOwner {
     session.value.answer(request)
   }
 
-  func pipeNeedsCancel(_ pipe: InterruptPipe) {
+  func pipeNeedsCancel(_ pipe: any StreamPipe) {
     let slot = UInt32(1) << UInt32(pipe.parameters.endpoint.slot)
     // The operation that stopped the pipe cancels all of its endpoints at once.
     if let operation, operation.phase == .waiting, operation.slots & slot != 0 { return }
@@ -245,13 +245,13 @@ final class AttachedDevice: DeviceOwner, InterruptPipeOwner, RequestQueueOwner {
     }
   }
 
-  func pipeNeedsClearHalt(_ pipe: InterruptPipe) {
+  func pipeNeedsClearHalt(_ pipe: any StreamPipe) {
     guard isAttached else { return }
     let call = DeviceCall.clearHalt(pipe.parameters.endpoint)
     enqueue(Operation(.recoverStall(pipe), slots: 0, calls: [call], reply: .nobody))
   }
 
-  func pipe(_ pipe: InterruptPipe, ended reason: PipeEnd) {
+  func pipe(_ pipe: any StreamPipe, ended reason: PipeEnd) {
     if isAttached { streamEnded(pipe, reason) }
     progress()
   }

@@ -28,7 +28,7 @@ final class Operation {
     /// guest named.
     case bulkStreams(endpoints: UInt32, count: UInt32)
     /// A pipe's stall (B4.5).
-    case recoverStall(InterruptPipe)
+    case recoverStall(any StreamPipe)
     /// Only cancels; who wants it knows by itself when all is back.
     case cancelPosted
   }

@@ -237,7 +237,7 @@ final class Session: ConnectionOwner, PacketReceiver {
     case .controlPacket: control(id, ControlPacketHeader(decoding: typeHeader), data)
     case .bulkPacket: bulk(id, BulkPacketHeader(decoding: typeHeader), data)
     case .interruptPacket: interruptOut(id, InterruptPacketHeader(decoding: typeHeader), data)
-    case .isoPacket: late()
+    case .isoPacket: isoOut(IsoPacketHeader(decoding: typeHeader), data)
     case .deviceConnect, .deviceDisconnect, .interfaceInfo, .endpointInfo, .configurationStatus,
       .altSettingStatus,
       .isoStreamStatus, .interruptReceivingStatus, .bulkStreamsStatus, .bulkReceivingStatus,

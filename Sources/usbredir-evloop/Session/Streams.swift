@@ -1,5 +1,6 @@
 // Interrupt receiving and buffered bulk receiving: the guest's start and stop, the pipe's reports on their
-// way to the guest, and what the guest hears when a stream ends by itself (B4, B5.2).
+// way to the guest, and what the guest hears when a stream ends by itself (B4, B5.2). Isochronous streams share
+// what is not about packets.
 
 extension Session {
   // MARK: what the guest asks
@@ -51,7 +52,7 @@ extension Session {
     stopReceiving(id, EndpointAddress(rawValue: header.endpoint), .bulk, streamID: header.streamID)
   }
 
-  private func stopReceiving(
+  func stopReceiving(
     _ id: UInt64, _ endpoint: EndpointAddress, _ type: TransferType, streamID: UInt32
   ) {
     guard endpoint.isValid, let stream = attached?.streams[endpoint.slot], stream.pipe.parameters.type == type
@@ -66,24 +67,30 @@ extension Session {
 
   // MARK: what the guest hears
 
-  /// `interrupt_receiving_status` or `bulk_receiving_status`.
+  /// `interrupt_receiving_status`, `bulk_receiving_status` or `iso_stream_status`.
   func sendStatus(
     _ status: Status, _ endpoint: EndpointAddress, _ type: TransferType, streamID: UInt32, id: UInt64
   ) {
-    if type == .bulk {
+    switch type {
+    case .bulk:
       send(BulkReceivingStatusHeader(streamID: streamID, endpoint: endpoint.rawValue, status: status), id: id)
-    } else {
+    case .isochronous:
+      send(IsoStreamStatusHeader(status: status, endpoint: endpoint.rawValue), id: id)
+    case .interrupt, .control:
       send(InterruptReceivingStatusHeader(status: status, endpoint: endpoint.rawValue), id: id)
     }
   }
 
-  /// B4.6: a packet first, because the status alone never wakes a waiting URB on QEMU's xhci.
+  /// B4.6: a packet first, because the status alone never wakes a waiting URB on QEMU's xhci. Not for
+  /// isochronous streams, where no URB waits.
   func sendEnded(_ endpoint: EndpointAddress, _ type: TransferType, streamID: UInt32) {
-    if type == .bulk {
+    switch type {
+    case .bulk:
       send(
         BufferedBulkPacketHeader(streamID: streamID, length: 0, endpoint: endpoint.rawValue, status: .success)
       )
-    } else {
+    case .isochronous: break
+    case .interrupt, .control:
       send(InterruptPacketHeader(endpoint: endpoint.rawValue, status: .stall, length: 0))
     }
     sendStatus(.stall, endpoint, type, streamID: streamID, id: 0)
@@ -115,12 +122,12 @@ extension AttachedDevice {
     for id in ids { sendStatus(.success, stream, id: id) }
   }
 
-  /// Bytes that requests and the buffered bulk streams of the other endpoints hold (B1.8).
+  /// Bytes that requests and the buffered bulk and isochronous streams of the other endpoints hold (B1.8).
   func bytesPosted(besides endpoint: EndpointAddress) -> UInt64 {
     var bytes = UInt64(budget.bytes)
     for stream in streams {
       guard let parameters = stream?.pipe.parameters, parameters.endpoint != endpoint else { continue }
-      if parameters.type == .bulk { bytes += parameters.bytes }
+      if parameters.type != .interrupt { bytes += parameters.bytes }
     }
     return bytes
   }
@@ -139,7 +146,7 @@ extension AttachedDevice {
     guard parameters.endpoint.isValid, slot.type == parameters.type, slot.maxPacketSize > 0 else {
       return false
     }
-    guard parameters.type == .bulk else { return true }
+    guard parameters.type == .bulk else { return parameters.transferLength > 0 }
     let streamsThere = bulkStreams[parameters.endpoint.slot]
     guard streamsThere == 0 ? parameters.streamID == 0 : (1...streamsThere).contains(parameters.streamID)
     else {
@@ -164,27 +171,37 @@ extension AttachedDevice {
       forgetStreams(1 << UInt32(old.endpoint.slot))
       return session.value.sendEnded(old.endpoint, old.type, streamID: old.streamID)
     }
-    let now = old.type == .interrupt ? interruptParameters(old.endpoint) : old
+    let now = current(old)
     if now == old { return stream.pipe.start() }
     forgetStreams(1 << UInt32(old.endpoint.slot))
     self.stream(now)?.pipe.start()
+  }
+
+  /// How a stream goes on, its endpoint being as it is now.
+  private func current(_ old: PipeParameters) -> PipeParameters {
+    switch old.type {
+    case .interrupt: interruptParameters(old.endpoint)
+    case .isochronous: isoParameters(old.endpoint, packets: old.isoPackets, urbs: old.depth)
+    case .bulk, .control: old
+    }
   }
 
   /// Streams of endpoints that are not what they were. Nothing is posted there.
   func forgetStreams(_ slots: UInt32) {
     for slot in 0..<EndpointTable.count where slots & 1 << UInt32(slot) != 0 {
       guard let stream = streams[slot] else { continue }
-      stream.retry.stop()
+      stream.retry?.stop()
       streams[slot] = nil
     }
   }
 
+  /// But for isochronous ones: what the guest does not read in time is dropped (B6.4).
   func pauseStreams() {
-    for stream in streams { stream?.pipe.pause() }
+    for stream in streams where stream?.packets == nil { stream?.input?.pause() }
   }
 
   func resumeStreams() {
-    for stream in streams { stream?.pipe.resume() }
+    for stream in streams where stream?.packets == nil { stream?.input?.resume() }
   }
 
   /// The endpoint's stream, a new one when the old one was for other transfers; nil while those are still
@@ -194,13 +211,18 @@ extension AttachedDevice {
     if let stream = streams[slot] {
       // B4.1: who receives already goes on as it does.
       if stream.pipe.parameters == parameters || stream.pipe.isStarted { return stream }
-      guard stream.pipe.state == .idle else { return nil }
+      guard stream.pipe.isIdle else { return nil }
     }
-    let pipe = InterruptPipe(parameters, device: device, owner: self)
-    let retry = Timer(session.value.loop) { [pipe = Unowned(pipe)] in pipe.value.delayPassed() }
-    let stream = Stream(pipe, retry: retry)
+    let stream = makeStream(parameters)
     streams[slot] = stream
     return stream
+  }
+
+  private func makeStream(_ parameters: PipeParameters) -> Stream {
+    guard parameters.endpoint.isIn else {
+      return Stream(sending: IsoOutPipe(parameters, device: device, owner: self))
+    }
+    return Stream(receiving: InterruptPipe(parameters, device: device, owner: self), session.value.loop)
   }
 
   private func sendStatus(_ status: Status, _ stream: Stream, id: UInt64) {
@@ -219,6 +241,7 @@ extension AttachedDevice {
 
   func pipe(_ pipe: InterruptPipe, failed status: TransferStatus, sequence: UInt64) {
     guard isAttached else { return }
+    if pipe.parameters.type == .isochronous { return sendPacketErrors(pipe, status, sequence) }
     session.value.counters.streamErrors += 1
     sendData(pipe, session.value.smallBuffer(), Status(status), sequence)
   }
@@ -237,7 +260,7 @@ extension AttachedDevice {
   }
 
   /// The stream is over: by the guest's wish, for an operation, or because it could not go on (B4.6).
-  func streamEnded(_ pipe: InterruptPipe, _ reason: PipeEnd) {
+  func streamEnded(_ pipe: any StreamPipe, _ reason: PipeEnd) {
     let parameters = pipe.parameters
     guard let stream = streams[parameters.endpoint.slot], stream.pipe === pipe else { return }
     switch reason {
@@ -246,15 +269,15 @@ extension AttachedDevice {
     case .finished: break
     case .stalled, .failed:
       let session = session.value
+      let verb = parameters.endpoint.isIn ? "receiving" : "sending"
       session.warn(
-        "\(device.label): receiving on \(parameters.endpoint.description) ended: \(reason.description)"
-      )
+        "\(device.label): \(verb) on \(parameters.endpoint.description) ended: \(reason.description)")
       session.sendEnded(parameters.endpoint, parameters.type, streamID: parameters.streamID)
     }
   }
 
   func pipeNeedsDelay(_ pipe: InterruptPipe, milliseconds: UInt32) {
-    streams[pipe.parameters.endpoint.slot]?.retry.start(milliseconds: milliseconds)
+    streams[pipe.parameters.endpoint.slot]?.retry?.start(milliseconds: milliseconds)
   }
 
   func pipePaused(_ pipe: InterruptPipe) {

@@ -26,14 +26,12 @@ import CPosix
   unowned(unsafe) var older: USBTransfer?
   /// nil when the device was closed.
   private unowned(unsafe) var device: USBDevice?
-  private let isoPackets: Int32
 
   /// - Parameter device: outlives this, or calls `close`.
   init(_ device: USBDevice, isoPackets: Int) {
     unsafe self.device = device
-    self.isoPackets = Int32(isoPackets)
-    unsafe pointer = libusb_alloc_transfer(self.isoPackets)
-    super.init()
+    unsafe pointer = libusb_alloc_transfer(Int32(isoPackets))
+    super.init(isoPackets: isoPackets)
     guard let pointer = unsafe pointer else { return }
     unsafe pointer.pointee.user_data = context(of: self)
     unsafe pointer.pointee.callback = { completed in
@@ -60,8 +58,8 @@ import CPosix
     guard let pointer = unsafe pointer, let buffer else { return LIBUSB_ERROR_NO_MEM.rawValue }
     unsafe fill(&pointer.pointee, handle, buffer)
     if type == .bulk { unsafe libusb_transfer_set_stream_id(pointer, streamID) }
-    if type == .isochronous && isoPackets > 0 {
-      unsafe libusb_set_iso_packet_lengths(pointer, UInt32(length) / UInt32(isoPackets))
+    for index in packets.indices {
+      unsafe usbIsoPackets(pointer)[index].length = UInt32(packets[index].length)
     }
     let held = unsafe Unmanaged.passRetained(self)
     let code = unsafe libusb_submit_transfer(pointer)
@@ -76,7 +74,7 @@ import CPosix
     unsafe fields.endpoint = endpoint.rawValue
     unsafe fields.type = libusbType
     unsafe fields.timeout = timeout
-    unsafe fields.num_iso_packets = isoPackets
+    unsafe fields.num_iso_packets = Int32(packets.count)
     let payload = unsafe buffer.payloadPointer.assumingMemoryBound(to: UInt8.self)
     if type == .control {
       unsafe fields.endpoint = 0
@@ -117,8 +115,22 @@ import CPosix
     isPosted = false
     actualLength = unsafe Int(pointer.pointee.actual_length)
     status = unsafe TransferStatus(pointer.pointee.status)
+    if !packets.isEmpty { unsafe packetsReturned(usbIsoPackets(pointer)) }
     if status == .deviceGone { unsafe device?.transferFoundDeviceGone() }
     owner?.completed(self)
+  }
+
+  /// libusb counts the bytes of an isochronous transfer in its packets alone, and a stall shows nowhere else.
+  @unsafe private func packetsReturned(_ packets: UnsafeMutablePointer<libusb_iso_packet_descriptor>) {
+    actualLength = 0
+    for index in self.packets.indices {
+      let packet = unsafe packets[index]
+      let packetStatus = TransferStatus(packet.status)
+      self.packets[index].status = packetStatus
+      self.packets[index].actualLength = UInt16(truncatingIfNeeded: packet.actual_length)
+      actualLength += Int(packet.actual_length)
+      if packetStatus == .stalled && status == .completed { status = .stalled }
+    }
   }
 }
 

@@ -12,7 +12,7 @@ final class ScriptedDevice: VirtualDevice {
   }
 
   /// What was asked of the device, in the words of a script: `submit 81 8` (IN: length), `submit 01 02ff`
-  /// (OUT: data), `control 80 06 0100 0000 0012`, `control 21 09 0200 0000 0001 05`, `cancel 81`, `perform
+  /// (OUT: data), `submit 83/64/64 128` and `submit 03/2/1 010203` (isochronous: lengths of the packets), `control 80 06 0100 0000 0012`, `control 21 09 0200 0000 0001 05`, `cancel 81`, `perform
   /// set-configuration 2`, `perform set-alternate-setting 0 1`, `perform clear-halt 81`, `perform reset`,
   /// `perform cancel 01 81`, `perform alloc-streams 4 82`, `perform free-streams 82`, `close`.
   var record: [String] = []
@@ -138,6 +138,7 @@ final class ScriptedDevice: VirtualDevice {
 
   override func answer(_ transfer: Transfer) -> TransferStatus {
     let slot = slot(transfer.endpoint)
+    if transfer.type == .isochronous && transfer.endpoint.isIn { return answerPackets(transfer, slot) }
     switch planned[slot].first {
     case .data(let bytes):
       planned[slot].removeFirst()
@@ -149,6 +150,27 @@ final class ScriptedDevice: VirtualDevice {
     case .cancelled, nil:
       return transfer.take()
     }
+  }
+
+  /// Each packet takes one of what is planned, and is empty when nothing is left; a stall ends the transfer.
+  private func answerPackets(_ transfer: Transfer, _ slot: Int) -> TransferStatus {
+    for index in transfer.packets.indices {
+      guard let answer = planned[slot].first else {
+        transfer.givePacket(index, [])
+        continue
+      }
+      if case .cancelled = answer { continue }
+      planned[slot].removeFirst()
+      switch answer {
+      case .data(let bytes): transfer.givePacket(index, bytes)
+      case .fails(.stalled):
+        endpoint(transfer.endpoint)?.isHalted = true
+        return .stalled
+      case .fails(let status): transfer.givePacket(index, [], status)
+      case .cancelled: break
+      }
+    }
+    return .completed
   }
 
   override func answerCancelled(_ transfer: Transfer) -> TransferStatus {
@@ -216,7 +238,9 @@ final class ScriptedDevice: VirtualDevice {
       let fields = [setup.value, setup.index, setup.length].map { Hex.text(UInt32($0), digits: 4) }
       return "control " + (bytes + fields).joined(separator: " ") + (setup.isIn ? "" : data)
     }
-    return "submit " + name(transfer.endpoint) + (transfer.endpoint.isIn ? " \(transfer.length)" : data)
+    let packets = transfer.packets.reduce("") { $0 + "/\($1.length)" }
+    return "submit " + name(transfer.endpoint) + packets
+      + (transfer.endpoint.isIn ? " \(transfer.length)" : data)
   }
 
   private func arguments(_ call: DeviceCall) -> String {

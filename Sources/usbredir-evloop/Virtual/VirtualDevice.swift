@@ -119,7 +119,7 @@ class VirtualDevice: Device {
   // MARK: Device
 
   func makeTransfer(isoPackets: Int) -> Transfer {
-    VirtualTransfer()
+    VirtualTransfer(isoPackets: isoPackets)
   }
 
   func submit(_ transfer: Transfer) {

@@ -86,7 +86,21 @@ extension Transfer {
   /// Takes all of an OUT transfer.
   final func take() -> TransferStatus {
     actualLength = length
+    for index in packets.indices {
+      packets[index].actualLength = packets[index].length
+      packets[index].status = .completed
+    }
     return .completed
+  }
+
+  /// Answers packet `index` of an isochronous IN transfer; what does not fit is babble.
+  final func givePacket(_ index: Int, _ bytes: [UInt8], _ status: TransferStatus = .completed) {
+    let fits = bytes.count <= Int(packets[index].length)
+    let data = fits ? bytes : []
+    buffer?.write(data.span, at: index * Int(packets[index].length))
+    packets[index].actualLength = UInt16(data.count)
+    packets[index].status = fits ? status : .overflow
+    actualLength = packets.reduce(0) { $0 + Int($1.actualLength) }
   }
 
   /// The data of an OUT transfer; empty when there is none.

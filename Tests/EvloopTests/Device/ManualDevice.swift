@@ -21,7 +21,7 @@ final class ManualDevice: Device {
     set { unsafe user = newValue }
   }
 
-  func makeTransfer(isoPackets: Int) -> Transfer { Transfer() }
+  func makeTransfer(isoPackets: Int) -> Transfer { Transfer(isoPackets: isoPackets) }
 
   func submit(_ transfer: Transfer) {
     precondition(transfer.state == .idle && transfer.buffer != nil && transfer.owner != nil)
@@ -59,6 +59,28 @@ final class ManualDevice: Device {
     transfer.actualLength =
       transfer.endpoint.isIn ? bytes.count : (status == .completed ? transfer.length : 0)
     if transfer.endpoint.isIn { transfer.buffer?.copy(bytes.span) }
+    transfer.owner?.completed(transfer)
+  }
+
+  /// Ends isochronous transfer `index` of those posted with these packets.
+  func complete(_ index: Int = 0, packets: [(TransferStatus, [UInt8])]) {
+    guard posted.indices.contains(index), posted[index].packets.count == packets.count else {
+      Issue.record("no transfer \(index) with \(packets.count) packets is posted")
+      return
+    }
+    let transfer = posted.remove(at: index)
+    transfer.state = .idle
+    transfer.status = .completed
+    transfer.actualLength = 0
+    for (number, (status, bytes)) in packets.enumerated() {
+      transfer.packets[number].status = status
+      transfer.packets[number].actualLength =
+        transfer.endpoint.isIn ? UInt16(bytes.count) : transfer.packets[number].length
+      transfer.actualLength += Int(transfer.packets[number].actualLength)
+      if transfer.endpoint.isIn {
+        transfer.buffer?.write(bytes.span, at: number * Int(transfer.packets[number].length))
+      }
+    }
     transfer.owner?.completed(transfer)
   }
 

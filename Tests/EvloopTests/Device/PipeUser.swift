@@ -16,10 +16,11 @@ final class PipeUser: InterruptPipeOwner {
 
   init(
     depth: Int = 4, length: Int = 8, shortTransfersAllowed: Bool = true,
-    stallPolicy: StallPolicy = .clearAndRestart
+    stallPolicy: StallPolicy = .clearAndRestart, isoPackets: Int = 0
   ) {
     let parameters = PipeParameters(
-      endpoint: EndpointAddress(rawValue: 0x81), type: .interrupt, transferLength: length, depth: depth,
+      endpoint: EndpointAddress(rawValue: 0x81), type: isoPackets > 0 ? .isochronous : .interrupt,
+      transferLength: length, depth: depth, isoPackets: isoPackets,
       shortTransfersAllowed: shortTransfersAllowed, stallPolicy: stallPolicy)
     pipe = InterruptPipe(parameters, device: device, owner: self)
   }
@@ -50,11 +51,24 @@ final class PipeUser: InterruptPipeOwner {
     note("#\(sequence)" + (bytes.isEmpty ? "" : " " + bytes))
   }
 
+  func pipe(
+    _ pipe: InterruptPipe, received packets: [IsoPacket], in buffer: PacketBuffer, sequence: UInt64
+  ) {
+    let stride = pipe.parameters.packetLength
+    let words = packets.indices.map { index in
+      guard packets[index].status == .completed else { return "\(packets[index].status)" }
+      let start = index * stride
+      return buffer.withPayload { Hex.text($0.extracting(start..<start + Int(packets[index].actualLength))) }
+    }
+    buffer.release()
+    note("#\(sequence) [" + words.joined(separator: ",") + "]")
+  }
+
   func pipe(_ pipe: InterruptPipe, failed status: TransferStatus, sequence: UInt64) {
     note("#\(sequence) \(status)")
   }
 
-  func pipe(_ pipe: InterruptPipe, ended reason: PipeEnd) {
+  func pipe(_ pipe: any StreamPipe, ended reason: PipeEnd) {
     switch reason {
     case .finished: note("ended finished")
     case .stopped: note("ended stopped")
@@ -64,12 +78,12 @@ final class PipeUser: InterruptPipeOwner {
     }
   }
 
-  func pipeNeedsCancel(_ pipe: InterruptPipe) {
+  func pipeNeedsCancel(_ pipe: any StreamPipe) {
     pipe.cancelPosted()
     note("cancel")
   }
 
-  func pipeNeedsClearHalt(_ pipe: InterruptPipe) { note("clear halt") }
+  func pipeNeedsClearHalt(_ pipe: any StreamPipe) { note("clear halt") }
   func pipeNeedsDelay(_ pipe: InterruptPipe, milliseconds: UInt32) { note("delay \(milliseconds)") }
   func pipePaused(_ pipe: InterruptPipe) { note("paused") }
   func pipeResumed(_ pipe: InterruptPipe) { note("resumed") }

@@ -165,6 +165,17 @@ final class GuestHarness: SessionOwner {
     socket = -1
   }
 
+  /// Leaves, and ends what the session still has with its device.
+  func end(_ device: ManualDevice) {
+    leave()
+    settle()
+    if !device.calls.isEmpty { device.finishCall() }
+    while !device.posted.isEmpty { device.complete(0, .cancelled) }
+    device.finishClose()
+    settle()
+    #expect(ends.count == 1)
+  }
+
   /// The bytes that wait, for tests of bytes; nothing else sees them then.
   func readRaw() -> [UInt8] { readAvailable(socket) }
 

@@ -65,6 +65,21 @@ extension GuestHarness {
       InterruptPacketHeader(endpoint: endpoint, status: .success, length: UInt16(data.count)), id: id, data)
   }
 
+  /// start_iso_stream
+  func startIso(_ id: UInt64, on endpoint: UInt8 = 0x83, packets: UInt8 = 2, urbs: UInt8 = 2) -> [UInt8] {
+    encode(StartIsoStreamHeader(endpoint: endpoint, packetsPerURB: packets, urbs: urbs), id: id)
+  }
+
+  func stopIso(_ id: UInt64, on endpoint: UInt8 = 0x83) -> [UInt8] {
+    encode(StopIsoStreamHeader(endpoint: endpoint), id: id)
+  }
+
+  /// iso_packet with data for the device
+  func isoOut(_ id: UInt64, _ data: [UInt8], on endpoint: UInt8 = 0x03) -> [UInt8] {
+    encode(
+      IsoPacketHeader(endpoint: endpoint, status: .success, length: UInt16(data.count)), id: id, data)
+  }
+
   func setConfiguration(_ id: UInt64, _ value: UInt8) -> [UInt8] {
     encode(SetConfigurationHeader(configuration: value), id: id)
   }
@@ -87,4 +102,6 @@ extension EndpointAddress {
   static let interruptOut = EndpointAddress(rawValue: 0x01)
   static let bulkIn = EndpointAddress(rawValue: 0x82)
   static let bulkOut = EndpointAddress(rawValue: 0x02)
+  static let isoIn = EndpointAddress(rawValue: 0x83)
+  static let isoOut = EndpointAddress(rawValue: 0x03)
 }

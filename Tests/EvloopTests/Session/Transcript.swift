@@ -50,6 +50,9 @@ final class Transcript: PacketReceiver {
     case .interruptPacket:
       let header = InterruptPacketHeader(decoding: bytes)
       return "interrupt \(hex(header.endpoint))\(id)\(header.status) \(header.length)" + hex(data)
+    case .isoPacket:
+      let header = IsoPacketHeader(decoding: bytes)
+      return "iso \(hex(header.endpoint))\(id)\(header.status) \(header.length)" + hex(data)
     case .bufferedBulkPacket:
       let header = BufferedBulkPacketHeader(decoding: bytes)
       return "buffered_bulk \(hex(header.endpoint))\(id)\(header.status) \(header.length)" + hex(data)

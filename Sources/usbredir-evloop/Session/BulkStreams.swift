@@ -1,21 +1,6 @@
-// Isochronous streams and bulk streams: what the guest hears when it asks for them.
+// Bulk streams: what the guest hears when it asks for them (B5.3).
 
 extension Session {
-  // MARK: isochronous
-
-  /// B6.1: `stall` is the one answer after which QEMU takes the stream for stopped.
-  func startIsoStream(_ id: UInt64, _ header: StartIsoStreamHeader) {
-    if attached == nil { late() }
-    send(IsoStreamStatusHeader(status: .stall, endpoint: header.endpoint), id: id)
-  }
-
-  func stopIsoStream(_ id: UInt64, _ header: StopIsoStreamHeader) {
-    if attached == nil { late() }
-    send(IsoStreamStatusHeader(status: .success, endpoint: header.endpoint), id: id)
-  }
-
-  // MARK: bulk streams
-
   func allocBulkStreams(_ id: UInt64, _ header: AllocBulkStreamsHeader) {
     let slots = header.endpoints
     guard let attached else { return streamsAreLate(id, slots, header.streams) }
