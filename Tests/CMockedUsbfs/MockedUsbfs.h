@@ -12,7 +12,7 @@
 #include <sys/ioctl.h>
 #include <umockdev.h>
 
-enum { mockedInterfaces = 4, mockedRules = 16, mockedURBs = 128, mockedLogSize = 65536 };
+enum { mockedInterfaces = 4, mockedRules = 16, mockedURBs = 128, mockedLogSize = 65536, mockedPackets = 8 };
 
 /// What can be told to fail or to wait.
 enum MockedRequest {
@@ -34,6 +34,9 @@ struct MockedAnswer {
   int status;
   int length;
   unsigned char data[512];
+  int packetCount;  // Isochronous: how many packets, what became of each, and their data one behind the other.
+  int packetStatus[mockedPackets];
+  int packetLength[mockedPackets];
 };
 
 struct MockedInterface {
@@ -96,6 +99,20 @@ static inline void mockedFinish(MockedDevice *device, int index, int status, con
   device->done[device->doneCount++] = urb;
 }
 
+/// What became of an isochronous URB's packets: each has its own place in the buffer.
+static inline void mockedFillPackets(struct usbdevfs_urb *urb, const struct MockedAnswer *answer) {
+  unsigned char *place = urb->buffer;
+  const unsigned char *data = answer->data;
+  for (int i = 0; i < urb->number_of_packets && i < answer->packetCount; i++) {
+    struct usbdevfs_iso_packet_desc *packet = &urb->iso_frame_desc[i];
+    packet->status = answer->packetStatus[i];
+    packet->actual_length = answer->packetLength[i];
+    if (urb->endpoint & 0x80) memcpy(place, data, packet->actual_length);
+    place += packet->length;
+    data += packet->actual_length;
+  }
+}
+
 /// Gives waiting answers to posted URBs, oldest to oldest.
 static inline void mockedMatch(MockedDevice *device) {
   for (int a = 0; a < device->answerCount;) {
@@ -106,6 +123,7 @@ static inline void mockedMatch(MockedDevice *device) {
       continue;
     }
     struct MockedAnswer *answer = &device->answers[a];
+    if (device->posted[u]->type == USBDEVFS_URB_TYPE_ISO) mockedFillPackets(device->posted[u], answer);
     mockedFinish(device, u, answer->status, answer->length >= 0 ? answer->data : NULL, abs(answer->length));
     memmove(answer, answer + 1, (device->answerCount - a - 1) * sizeof *answer);
     device->answerCount--;
@@ -117,6 +135,8 @@ static inline int mockedSubmitURB(MockedDevice *device, struct usbdevfs_urb *urb
   int isControl = urb->type == USBDEVFS_URB_TYPE_CONTROL;
   mockedLog(device, "submit %02x type %d length %d", urb->endpoint, urb->type, urb->buffer_length);
   if (urb->type == USBDEVFS_URB_TYPE_BULK && urb->stream_id) mockedLog(device, " stream %u", urb->stream_id);
+  for (int i = 0; urb->type == USBDEVFS_URB_TYPE_ISO && i < urb->number_of_packets; i++)
+    mockedLog(device, "%s%u", i ? "," : " packets ", urb->iso_frame_desc[i].length);
   if (isControl) mockedLogBytes(device, buffer, 8);
   if (isControl && !(buffer[0] & 0x80)) mockedLogBytes(device, buffer + 8, urb->buffer_length - 8);
   if (!isControl && !(urb->endpoint & 0x80)) mockedLogBytes(device, buffer, urb->buffer_length);
@@ -370,10 +390,31 @@ static inline void mockedDeviceAnswer(
   pthread_mutex_lock(&device->lock);
   if (device->answerCount < mockedRules) {
     struct MockedAnswer *answer = &device->answers[device->answerCount++];
+    answer->packetCount = 0;
     answer->endpoint = endpoint;
     answer->status = status;
     answer->length = data ? length : -length;
     if (data) memcpy(answer->data, data, length);
+    mockedMatch(device);
+  }
+  pthread_mutex_unlock(&device->lock);
+}
+
+/// The device's answer to the oldest isochronous URB of an endpoint: what becomes of `count` packets, and their data one
+/// behind the other.
+static inline void mockedDeviceAnswerPackets(
+    MockedDevice *device, unsigned char endpoint, int count, const int *status, const int *length, const void *data) {
+  pthread_mutex_lock(&device->lock);
+  if (device->answerCount < mockedRules && count <= mockedPackets) {
+    struct MockedAnswer *answer = &device->answers[device->answerCount++];
+    *answer = (struct MockedAnswer){.endpoint = endpoint, .packetCount = count};
+    int bytes = 0;
+    for (int i = 0; i < count; i++) {
+      answer->packetStatus[i] = status[i];
+      answer->packetLength[i] = length[i];
+      bytes += length[i];
+    }
+    if (data) memcpy(answer->data, data, bytes);
     mockedMatch(device);
   }
   pthread_mutex_unlock(&device->lock);

@@ -69,6 +69,25 @@ final class DeviceUser: DeviceOwner, TransferOwner {
     return transfer
   }
 
+  /// Makes an isochronous transfer whose packets have these lengths, or these bytes, and submits it.
+  @discardableResult func submitPackets(
+    _ endpoint: UInt8, tag: UInt64, lengths: [UInt16] = [], out: [[UInt8]] = []
+  ) -> Transfer {
+    let lengths = lengths + out.map { UInt16($0.count) }
+    let transfer = device.makeTransfer(isoPackets: lengths.count)
+    transfer.type = .isochronous
+    transfer.endpoint = EndpointAddress(rawValue: endpoint)
+    transfer.tag = tag
+    for (index, length) in lengths.enumerated() { transfer.packets[index].length = length }
+    transfer.length = lengths.reduce(0) { $0 + Int($1) }
+    transfer.owner = self
+    let buffer = pool.take()
+    for bytes in out { buffer.append(bytes.span) }
+    transfer.buffer = buffer
+    device.submit(transfer)
+    return transfer
+  }
+
   func completed(_ transfer: Transfer) {
     #expect(transfer.state == .idle)
     onCompleted?(transfer)

@@ -130,6 +130,20 @@ let isPreloaded: Bool = {
     unsafe mockedDeviceAnswer(device, endpoint, status, nil, taken)
   }
 
+  /// The oldest isochronous IN transfer of the endpoint ends with these packets.
+  func answerPackets(_ endpoint: UInt8, _ packets: [(status: Int32, bytes: [UInt8])]) {
+    unsafe mockedDeviceAnswerPackets(
+      device, endpoint, Int32(packets.count), packets.map { $0.status },
+      packets.map { Int32($0.bytes.count) },
+      packets.flatMap { $0.bytes })
+  }
+
+  /// The oldest isochronous OUT transfer of the endpoint ends; so many bytes of each packet went out.
+  func finishPackets(_ endpoint: UInt8, _ packets: [(status: Int32, taken: Int32)]) {
+    unsafe mockedDeviceAnswerPackets(
+      device, endpoint, Int32(packets.count), packets.map { $0.status }, packets.map { $0.taken }, nil)
+  }
+
   func dataWhileDiscarded(_ endpoint: UInt8, _ bytes: [UInt8]) {
     unsafe mockedDeviceDiscardData(device, endpoint, bytes, Int32(bytes.count))
   }
