@@ -53,6 +53,7 @@ private func takeDevice(_ items: inout ExportItems) throws(OptionsError) -> Devi
 
 private func takeVirtual(_ items: inout ExportItems) throws(OptionsError) -> VirtualDeviceOptions {
   let kind = try items.take("virtual")
+  if kind == "source-sink" { return .sourceSink }
   let input = try items.take("input")
   switch kind {
   case "keyboard":
@@ -62,7 +63,7 @@ private func takeVirtual(_ items: inout ExportItems) throws(OptionsError) -> Vir
   case "scripted":
     return .scripted(ScriptedOptions(script: try items.take("script"), input: input))
   default:
-    throw OptionsError("virtual: '" + (kind ?? "") + "' is neither 'keyboard' nor 'scripted'")
+    throw OptionsError("virtual: '" + (kind ?? "") + "' is none of 'keyboard', 'source-sink', 'scripted'")
   }
 }
 

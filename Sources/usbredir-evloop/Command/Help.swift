@@ -57,6 +57,7 @@ let serveHelp = """
       text=TEXT            once, when the guest first polls it
       input=PATH           more text: - (standard input), a FIFO or file, unix:PATH (a socket)
       delay=MS             milliseconds from the guest's first poll to the first key
+    virtual=source-sink    endpoints of every kind that always have data and take everything
     virtual=scripted       a device that does what a script says, for tests
       script=PATH          the script
       input=PATH           more commands while it runs, as above

@@ -26,6 +26,7 @@ enum DeviceSelector: CustomStringConvertible {
     case .descriptor(let descriptor): return "fd=" + String(descriptor)
     case .virtual(.keyboard): return "virtual=keyboard"
     case .virtual(.scripted): return "virtual=scripted"
+    case .virtual(.sourceSink): return "virtual=source-sink"
     }
   }
 }

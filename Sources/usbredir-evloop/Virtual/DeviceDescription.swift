@@ -65,6 +65,24 @@ struct DeviceDescription {
   }
 }
 
+/// What descriptions are made of.
+extension DeviceDescription {
+  /// A setting of class vendor-specific.
+  static func vendorSetting(_ number: UInt8, _ endpoints: [EndpointModel]) -> SettingDescription {
+    SettingDescription(
+      setting: AlternateSetting(
+        number: number, classCode: 0xff, subclass: 0, protocol: 0, endpoints: endpoints))
+  }
+
+  /// An IN endpoint and an OUT endpoint of the same number.
+  static func pair(_ number: UInt8, _ type: TransferType, size: UInt16, interval: UInt8) -> [EndpointModel] {
+    [0x80 | number, number].map {
+      EndpointModel(
+        address: EndpointAddress(rawValue: $0), type: type, rawMaxPacketSize: size, interval: interval)
+    }
+  }
+}
+
 /// bDescriptorType. USB 2.0, table 9-5.
 enum DescriptorType {
   static let device: UInt8 = 1
@@ -72,6 +90,8 @@ enum DescriptorType {
   static let string: UInt8 = 3
   static let interface: UInt8 = 4
   static let endpoint: UInt8 = 5
+  static let deviceQualifier: UInt8 = 6
+  static let otherSpeedConfiguration: UInt8 = 7
 }
 
 /// The descriptors' bytes.
@@ -88,6 +108,12 @@ extension DeviceDescription {
     return bytes
   }
 
+  /// The device qualifier of a device of high speed: what it would be at full speed, 10 bytes. USB 2.0, table 9-9.
+  func deviceQualifier() -> [UInt8] {
+    let device = deviceDescriptor()
+    return [10, DescriptorType.deviceQualifier] + device[2..<8] + [device[17], 0]
+  }
+
   /// String descriptor `index`: 0 lists the languages (US English alone), 1…3 are manufacturer, product and
   /// serial number. nil for any other. USB 2.0, tables 9-15 and 9-16.
   func stringDescriptor(_ index: UInt8) -> [UInt8]? {
@@ -102,16 +128,20 @@ extension DeviceDescription {
 
   /// The configuration descriptor at `index` (not bConfigurationValue) with all that belongs to it:
   /// interfaces, class-specific descriptors, endpoints. nil when there is none. USB 2.0, table 9-10.
-  func configurationDescriptor(index: Int) -> [UInt8]? {
+  /// - Parameter atFullSpeed: the other speed's configuration of a device of high speed (table 9-11): with packets of
+  ///   64 bytes.
+  func configurationDescriptor(index: Int, atFullSpeed: Bool = false) -> [UInt8]? {
     guard index < configurations.count else { return nil }
     let configuration = configurations[index]
     var rest: [UInt8] = []
     for interface in configuration.interfaces {
       for setting in interface.settings {
-        rest += interfaceDescriptor(interface.number, setting)
+        rest += interfaceDescriptor(interface.number, setting, largest: atFullSpeed ? 64 : .max)
       }
     }
-    var bytes: [UInt8] = [9, DescriptorType.configuration]
+    var bytes: [UInt8] = [
+      9, atFullSpeed ? DescriptorType.otherSpeedConfiguration : DescriptorType.configuration,
+    ]
     bytes.append(littleEndian: UInt16(9 + rest.count))
     bytes += [
       UInt8(configuration.interfaces.count), configuration.value, 0, 0x80 | configuration.attributes,
@@ -121,7 +151,9 @@ extension DeviceDescription {
   }
 
   /// USB 2.0, tables 9-12 and 9-13.
-  private func interfaceDescriptor(_ number: UInt8, _ description: SettingDescription) -> [UInt8] {
+  private func interfaceDescriptor(
+    _ number: UInt8, _ description: SettingDescription, largest: UInt16
+  ) -> [UInt8] {
     let setting = description.setting
     var bytes: [UInt8] = [
       9, DescriptorType.interface, number, setting.number, UInt8(setting.endpoints.count),
@@ -130,7 +162,7 @@ extension DeviceDescription {
     bytes += description.classDescriptors
     for endpoint in setting.endpoints {
       bytes += [7, DescriptorType.endpoint, endpoint.address.rawValue, endpoint.type.rawValue]
-      bytes.append(littleEndian: endpoint.rawMaxPacketSize)
+      bytes.append(littleEndian: min(endpoint.rawMaxPacketSize, largest))
       bytes.append(endpoint.interval)
     }
     return bytes

@@ -288,21 +288,6 @@ extension DeviceDescription {
         ]),
     ])
 
-  private static func vendorSetting(_ number: UInt8, _ endpoints: [EndpointModel]) -> SettingDescription {
-    SettingDescription(
-      setting: AlternateSetting(
-        number: number, classCode: 0xff, subclass: 0, protocol: 0, endpoints: endpoints))
-  }
-
-  private static func pair(
-    _ number: UInt8, _ type: TransferType, size: UInt16, interval: UInt8
-  ) -> [EndpointModel] {
-    [0x80 | number, number].map {
-      EndpointModel(
-        address: EndpointAddress(rawValue: $0), type: type, rawMaxPacketSize: size, interval: interval)
-    }
-  }
-
   private static func interruptPair(_ size: UInt16) -> [EndpointModel] {
     pair(1, .interrupt, size: size, interval: 10)
   }

@@ -31,14 +31,18 @@ extension VirtualDevice {
     }
   }
 
-  /// Virtual devices work at one speed and have no capabilities to tell, so neither the device qualifier nor
-  /// the other speed's configuration nor a BOS exists. USB 2.0, 9.6.2.
+  /// A device of high speed has to tell what it would be at full speed (USB 2.0, 9.6.2); virtual devices have no
+  /// capabilities to tell, so there is no BOS.
   private func descriptor(_ value: UInt16) -> [UInt8]? {
     let index = UInt8(value & 0xff)
     switch UInt8(value >> 8) {
     case DescriptorType.device: return description.deviceDescriptor()
     case DescriptorType.configuration: return description.configurationDescriptor(index: Int(index))
     case DescriptorType.string: return description.stringDescriptor(index)
+    case DescriptorType.deviceQualifier where description.speed == .high:
+      return description.deviceQualifier()
+    case DescriptorType.otherSpeedConfiguration where description.speed == .high:
+      return description.configurationDescriptor(index: Int(index), atFullSpeed: true)
     default: return nil
     }
   }

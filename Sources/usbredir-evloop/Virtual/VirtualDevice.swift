@@ -70,7 +70,8 @@ class VirtualDevice: Device {
 
   // MARK: what subclasses do differently
 
-  /// True when interrupt IN transfers are answered once per bInterval at most, as on a bus.
+  /// True when interrupt IN transfers are answered once per bInterval at most, as on a bus, and isochronous ones
+  /// take as long as their packets.
   var isPaced: Bool { false }
 
   /// Transfers wait on this endpoint: the guest polls it. Called from the loop, often.
@@ -315,13 +316,18 @@ extension VirtualDevice {
     if endpoint.isHalted { return .stalled }
     guard isReady(endpoint.address) else { return nil }
     if endpoint.address.number == 0 { return answerControl(transfer) }
-    guard isPaced, endpoint.address.isIn, endpoint.model?.type == .interrupt else { return answer(transfer) }
+    guard isPaced(endpoint) else { return answer(transfer) }
     let now = monotonicNanoseconds()
     guard now >= endpoint.due else { return nil }
     // On the beat of the bus while it is busy, and at once after a rest.
-    let interval = pollInterval(endpoint)
+    let interval = pollInterval(endpoint) * UInt64(max(1, transfer.packets.count))
     endpoint.due = now - endpoint.due < interval ? endpoint.due + interval : now + interval
     return answer(transfer)
+  }
+
+  private func isPaced(_ endpoint: VirtualEndpoint) -> Bool {
+    guard isPaced, let type = endpoint.model?.type else { return false }
+    return type == .isochronous || type == .interrupt && endpoint.address.isIn
   }
 
   private func complete(_ transfer: VirtualTransfer, _ status: TransferStatus) {

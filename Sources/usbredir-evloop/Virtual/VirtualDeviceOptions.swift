@@ -24,11 +24,14 @@ struct ScriptedOptions: Equatable {
 enum VirtualDeviceOptions: Equatable {
   case keyboard(KeyboardOptions)
   case scripted(ScriptedOptions)
+  /// `virtual=source-sink`: endpoints of every kind that have data and take data.
+  case sourceSink
 
   var input: String? {
     switch self {
     case .keyboard(let options): options.input
     case .scripted(let options): options.input
+    case .sourceSink: nil
     }
   }
 }
@@ -54,6 +57,7 @@ extension VirtualDeviceOptions {
     switch self {
     case .keyboard(let options): return try VirtualKeyboard(options, loop: loop, log: log)
     case .scripted(let options): return try ScriptedDevice(options, loop: loop, log: log)
+    case .sourceSink: return SourceSink(loop: loop)
     }
   }
 }

@@ -82,7 +82,7 @@ struct ExportParserTests {
       ("address=1-128,listen=:1", "address: '1-128' is not BUS-ADDRESS, as in 1-4"),
       ("fd=-1,listen=:1", "fd: '-1' is not a number from 0 to 1048575"),
       ("fd,listen=:1", "'fd' needs a value"),
-      ("virtual=mouse,listen=:1", "virtual: 'mouse' is neither 'keyboard' nor 'scripted'"),
+      ("virtual=mouse,listen=:1", "virtual: 'mouse' is none of 'keyboard', 'source-sink', 'scripted'"),
       ("virtual=keyboard,text=a☃,listen=:1", "text: cannot type '☃' (U+2603) on a US layout"),
       ("1:2,text=a,listen=:1", "'text' goes with virtual=keyboard, not with id=0001:0002"),
       (

@@ -92,7 +92,8 @@ final class VirtualUser: DeviceOwner, TransferOwner {
   }
 
   private func data(_ transfer: Transfer) -> String {
-    transfer.buffer?.withPayload { Hex.text($0.extracting(0..<transfer.actualLength)) } ?? ""
+    transfer.buffer?.setPayload(count: transfer.actualLength)
+    return transfer.buffer?.withPayload { Hex.text($0) } ?? ""
   }
 
   func deviceFinished(_ call: DeviceCall, _ result: DeviceCallResult) {
