@@ -53,15 +53,14 @@ private func takeDevice(_ items: inout ExportItems) throws(OptionsError) -> Devi
 
 private func takeVirtual(_ items: inout ExportItems) throws(OptionsError) -> VirtualDeviceOptions {
   let kind = try items.take("virtual")
-  if kind == "source-sink" { return .sourceSink }
-  let input = try items.take("input")
   switch kind {
   case "keyboard":
     let text = try items.take("text", parseTypedText)
     let delay = try takeNumber(&items, "delay", 0...3_600_000) ?? 0
-    return .keyboard(KeyboardOptions(text: text, input: input, delay: UInt32(delay)))
+    return .keyboard(KeyboardOptions(text: text, input: try items.take("input"), delay: UInt32(delay)))
   case "scripted":
-    return .scripted(ScriptedOptions(script: try items.take("script"), input: input))
+    return .scripted(ScriptedOptions(script: try items.take("script"), input: try items.take("input")))
+  case "source-sink": return .sourceSink
   default:
     throw OptionsError("virtual: '" + (kind ?? "") + "' is none of 'keyboard', 'source-sink', 'scripted'")
   }
