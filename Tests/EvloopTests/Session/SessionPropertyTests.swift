@@ -6,7 +6,7 @@ import Testing
 @testable import usbredir_evloop
 
 struct SessionPropertyTests {
-  @Test("B2.6, B2.8, B4, B5.1, B5.4: whatever guest and device do", arguments: 0..<40 as Range<UInt64>)
+  @Test("B2.6, B2.8, B4, B5.1, B5.4, B6: whatever guest and device do", arguments: 0..<40 as Range<UInt64>)
   func anything(seed: UInt64) throws {
     var run = try Run(seed: seed)
     run.play(300)
@@ -23,7 +23,8 @@ struct SessionPropertyTests {
     private var open: [UInt64: String] = [:]
     private var lastAnswer: [String: UInt64] = [:]
     private var report: UInt64 = 0
-    private var lastReport: UInt64 = 0
+    /// The last number that each endpoint brought.
+    private var lastReport: [String: UInt64] = [:]
     private(set) var faults: [String] = []
 
     init(seed: UInt64) throws {
@@ -49,7 +50,7 @@ struct SessionPropertyTests {
     mutating func finish() {
       let device = guest.scripted
       device.releaseCalls()
-      for address in [EndpointAddress.controlOut, .interruptOut, .bulkOut] { device.release(address) }
+      for address in [EndpointAddress.controlOut, .interruptOut, .bulkOut, .isoOut] { device.release(address) }
       guest.reads = true
       guest.settle()
       check()
@@ -73,7 +74,7 @@ struct SessionPropertyTests {
 
     private mutating func ask() {
       let some = UInt64.random(in: 900...nextID, using: &random)
-      switch Int.random(in: 0..<22, using: &random) {
+      switch Int.random(in: 0..<28, using: &random) {
       case 0, 1: guest.send(guest.start(some))
       case 2: guest.send(guest.stop(some))
       case 3: guest.send(guest.stop(some) + guest.start(some))
@@ -92,6 +93,11 @@ struct SessionPropertyTests {
       case 17, 18: cancelSome()
       case 19: guest.send(guest.encode(AllocBulkStreamsHeader(endpoints: 1 << 18, streams: 2), id: some))
       case 20: guest.send(guest.encode(FreeBulkStreamsHeader(endpoints: 1 << 18), id: some))
+      case 21: guest.send(guest.setAlt(some, 1, 1))
+      case 22: guest.send(guest.startIso(some, packets: chance(2) ? 1 : 4, urbs: chance(2) ? 1 : 6))
+      case 23: guest.send(guest.startIso(some, on: 0x03, packets: 2, urbs: chance(2) ? 1 : 4))
+      case 24: guest.send(guest.stopIso(some, on: chance(2) ? 0x83 : 0x03))
+      case 25, 26: for _ in 0..<5 { guest.send(guest.isoOut(some, [1, 2])) }
       default: guest.send(guest.bulkOut(newID("02"), [1], on: 0x02))
       }
     }
@@ -104,9 +110,11 @@ struct SessionPropertyTests {
     private mutating func disturb() {
       let device = guest.scripted
       let endpoint: EndpointAddress =
-        [.interruptIn, .bulkIn, .bulkOut, .interruptOut].randomElement(using: &random)
+        [.interruptIn, .bulkIn, .bulkOut, .interruptOut, .isoIn, .isoOut].randomElement(using: &random)
         ?? .bulkIn
-      switch Int.random(in: 0..<20, using: &random) {
+      switch Int.random(in: 0..<23, using: &random) {
+      case 20, 21: device.report(.isoIn, nextReport())
+      case 22: device.hold(.isoOut)
       case 0...5: device.report(.interruptIn, nextReport())
       case 6, 7: device.report(.bulkIn, [1, 2, 3])
       case 8: device.fillCancelled(.interruptIn, nextReport())
@@ -118,6 +126,7 @@ struct SessionPropertyTests {
       case 12, 13:
         device.release(.bulkOut)
         device.release(.interruptOut)
+        device.release(.isoOut)
       case 14: device.holdCalls()
       case 15, 16: device.releaseCalls()
       case 17: if chance(3) { replug() }
@@ -146,7 +155,8 @@ struct SessionPropertyTests {
         case "control": answered(parts[1], "00", parts[2])
         case "bulk": answered(parts[2], parts[1], parts[3])
         case "interrupt" where parts[1] == "01": answered(parts[2], "01", parts[3])
-        case "interrupt" where parts.count == 6: reported(parts[5])
+        case "interrupt" where parts.count == 6: reported(parts[5], on: "81")
+        case "iso" where parts.count == 6: reported(parts[5], on: "83")
         case "REFUSED", "BROKEN": faults.append(word)
         default: break
         }
@@ -163,10 +173,11 @@ struct SessionPropertyTests {
       lastAnswer[line] = id
     }
 
-    private mutating func reported(_ hex: String) {
+    private mutating func reported(_ hex: String, on line: String) {
       let number = UInt64(hex, radix: 16) ?? 0
-      if number <= lastReport { faults.append("report \(number) behind \(lastReport)") }
-      lastReport = number
+      let last = lastReport[line] ?? 0
+      if number <= last { faults.append("report \(number) of \(line) behind \(last)") }
+      lastReport[line] = number
     }
   }
 }
