@@ -8,6 +8,14 @@ extension Array {
   }
 }
 
+/// By insertion: what is sorted here are the transfers of an endpoint or the devices of a machine, and the standard
+/// library's own sort is several times as large.
 @inline(never) private func positions(inOrderOf keys: [UInt64]) -> [Int] {
-  Array(keys.indices).sorted { keys[$0] < keys[$1] }
+  var sorted: [Int] = []
+  for position in keys.indices {
+    var place = sorted.count
+    while place > 0 && keys[sorted[place - 1]] > keys[position] { place -= 1 }
+    sorted.insert(position, at: place)
+  }
+  return sorted
 }

@@ -168,10 +168,16 @@ extension DeviceDescription {
     return bytes
   }
 
-  /// bLength has one byte, so 126 UTF-16 units at most.
+  /// bLength has one byte, so 126 UTF-16 units at most, and no half of a pair.
   private func encode(_ text: String) -> [UInt8] {
     var bytes: [UInt8] = [2, DescriptorType.string]
-    for unit in text.utf16 where bytes.count < 2 + 2 * 126 { bytes.append(littleEndian: unit) }
+    // Encoded here: the standard library's view of UTF-16 is several KB.
+    for scalar in text.unicodeScalars {
+      let isPair = scalar.value > 0xffff
+      guard bytes.count + (isPair ? 4 : 2) <= 2 + 2 * 126 else { break }
+      if isPair { bytes.append(littleEndian: UInt16(0xd7c0 + scalar.value >> 10)) }
+      bytes.append(littleEndian: UInt16(isPair ? 0xdc00 + scalar.value & 0x3ff : scalar.value))
+    }
     bytes[0] = UInt8(bytes.count)
     return bytes
   }

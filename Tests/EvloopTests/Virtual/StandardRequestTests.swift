@@ -37,6 +37,14 @@ struct KeyboardDescriptorTests {
     description.productName = String(repeating: "ä", count: 200)
     #expect(description.stringDescriptor(2)?.count == 254)
     #expect(description.stringDescriptor(2)?.first == 254)
+    description.productName = String(repeating: "🎹", count: 100)
+    #expect(
+      description.stringDescriptor(2) == [254, 3]
+        + (0..<63).flatMap { _ in [0x3c, 0xd8, 0xb9, 0xdf] as [UInt8] })
+    description.productName += "ä"
+    #expect(description.stringDescriptor(2)?.count == 254)
+    description.productName = "ä" + String(repeating: "🎹", count: 100)
+    #expect(description.stringDescriptor(2)?.count == 252, "no half of a pair")
   }
 
   @Test(arguments: [DeviceDescription.keyboard, .scripted])
