@@ -1,18 +1,4 @@
-// What a boot keyboard says of itself: descriptors, the numbers of its class requests, its LEDs. HID 1.11.
-
-/// The requests of HID 1.11, 7.2, and its descriptor types, 7.1.
-enum HID {
-  static let getReport: UInt8 = 1
-  static let getIdle: UInt8 = 2
-  static let getProtocol: UInt8 = 3
-  static let setReport: UInt8 = 9
-  static let setIdle: UInt8 = 10
-  static let setProtocol: UInt8 = 11
-  static let hidDescriptor: UInt16 = 0x2100
-  static let reportDescriptor: UInt16 = 0x2200
-  static let inputReport: UInt16 = 0x0100
-  static let outputReport: UInt16 = 0x0200
-}
+// What a boot keyboard says of itself: its descriptors and its LEDs. HID 1.11.
 
 /// The keyboard's LEDs, one bit each. HID Usage Tables, page 8.
 struct KeyboardLEDs: OptionSet, CustomStringConvertible {
@@ -35,39 +21,21 @@ struct KeyboardLEDs: OptionSet, CustomStringConvertible {
 }
 
 extension DeviceDescription {
+  static var keyboard: DeviceDescription { HIDDescription.keyboard.device }
+}
+
+extension HIDDescription {
   /// bInterval of 4 ms: 125 characters a second are quicker than anybody types, and still slow enough for a
-  /// guest that is emulated and for the few keys that firmware remembers. 1209:0001 is what pid.codes keeps
-  /// for tests (https://pid.codes/1209/0001).
-  static let keyboard = DeviceDescription(
-    vendor: 0x1209, product: 0x0001, maxPacketSize0: 8,
-    manufacturerName: "usbredir-evloop", productName: "Virtual Keyboard", serialNumber: "1",
-    configurations: [
-      ConfigurationDescription(
-        value: 1, attributes: ConfigurationDescription.remoteWakeup,
-        interfaces: [
-          InterfaceDescription(
-            number: 0,
-            settings: [SettingDescription(setting: keyboardSetting, classDescriptors: hidDescriptor)])
-        ])
-    ])
-
-  /// Class HID, subclass boot interface, protocol keyboard. HID 1.11, 4.1…4.3.
-  private static let keyboardSetting = AlternateSetting(
-    number: 0, classCode: 3, subclass: 1, protocol: 1,
-    endpoints: [UInt8(0x81), 0x01].map {
-      EndpointModel(
-        address: EndpointAddress(rawValue: $0), type: .interrupt,
-        rawMaxPacketSize: UInt16(KeyboardReports.size), interval: 4)
-    })
-
-  /// HID 1.11, 6.2.1; country code 33 is the US.
-  static let hidDescriptor: [UInt8] = [
-    9, 0x21, 0x11, 0x01, 33, 1, 0x22, UInt8(reportDescriptor.count), 0,
-  ]
+  /// guest that is emulated and for the few keys that firmware remembers. Country code 33 is the US.
+  static var keyboard: HIDDescription {
+    HIDDescription(
+      product: 0x0001, productName: "Virtual Keyboard", bootProtocol: 1, country: 33,
+      reportSize: KeyboardReports.size, interval: 4, hasOutput: true, reportDescriptor: keyboardReports)
+  }
 
   /// One byte of modifiers, one reserved, six keys in; five LEDs and three bits of padding out.
   /// HID 1.11, 6.2.2.
-  static let reportDescriptor: [UInt8] = [
+  private static let keyboardReports: [UInt8] = [
     0x05, 0x01,  // Usage Page (Generic Desktop)
     0x09, 0x06,  // Usage (Keyboard)
     0xa1, 0x01,  // Collection (Application)
