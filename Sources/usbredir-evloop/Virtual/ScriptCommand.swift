@@ -62,14 +62,6 @@ enum CallName: String, CaseIterable {
   }
 }
 
-/// What is wrong with a line of a script.
-struct ScriptError: Error, Equatable, CustomStringConvertible {
-  let line: Int
-  let reason: String
-
-  var description: String { "line \(line): \(reason)" }
-}
-
 /// One line of a script.
 enum ScriptCommand: Equatable {
   case report(EndpointAddress, [UInt8])
@@ -90,10 +82,10 @@ enum ScriptCommand: Equatable {
   /// The command on one line; nil for an empty line or a comment.
   /// - Parameter number: the line's number, for the error.
   static func parse(_ line: String, number: Int) throws(ScriptError) -> ScriptCommand? {
-    var words = ScriptWords(line.split(at: "#")[0], line: number)
+    var words = ScriptWords(line, number: number)
     guard let name = words.next() else { return nil }
     let command = try parse(name, &words)
-    if let extra = words.next() { throw words.error("nothing may follow, but '\(extra)' does") }
+    try words.end()
     return command
   }
 
@@ -129,55 +121,20 @@ enum ScriptCommand: Equatable {
   }
 }
 
-/// The words of a line, taken from the front.
-private struct ScriptWords {
-  private var words: [String]
-  private let line: Int
-
-  /// - Parameter code: the line without its comment.
-  init(_ code: String, line: Int) {
-    words = code.split(at: " ", "\t", "\r").filter { !$0.isEmpty }
-    self.line = line
-  }
-
-  func error(_ reason: String) -> ScriptError {
-    ScriptError(line: line, reason: reason)
-  }
-
-  mutating func next() -> String? {
-    words.isEmpty ? nil : words.removeFirst()
-  }
-
-  mutating func skip(_ word: String) -> Bool {
-    guard let first = words.first, first == word else { return false }
-    words.removeFirst()
-    return true
-  }
-
-  private mutating func number(
-    _ what: String, radix: UInt8 = 16, atMost limit: UInt32
-  ) throws(ScriptError) -> UInt32 {
-    guard let word = next() else { throw error("\(what) is missing") }
-    guard let value = word.number(radix: radix, atMost: limit) else { throw error("'\(word)' is no \(what)") }
-    return value
-  }
-
+/// What the words of a scripted device's commands mean.
+extension ScriptWords {
   private mutating func byte(_ what: String) throws(ScriptError) -> UInt8 {
     UInt8(try number(what, atMost: 0xff))
   }
 
-  mutating func endpoint() throws(ScriptError) -> EndpointAddress {
+  fileprivate mutating func endpoint() throws(ScriptError) -> EndpointAddress {
     let address = EndpointAddress(rawValue: try byte("endpoint"))
     guard address.isValid else { throw error("'\(address.description)' is no endpoint") }
     return address
   }
 
-  mutating func milliseconds() throws(ScriptError) -> UInt32 {
-    try number("time in milliseconds", radix: 10, atMost: .max)
-  }
-
   /// All that is left of the line.
-  mutating func data() throws(ScriptError) -> [UInt8] {
+  fileprivate mutating func data() throws(ScriptError) -> [UInt8] {
     var bytes: [UInt8] = []
     while let word = next() {
       guard let more = Hex.bytes(word) else { throw error("'\(word)' is no data in hexadecimal") }
@@ -186,8 +143,8 @@ private struct ScriptWords {
     return bytes
   }
 
-  mutating func failure() throws(ScriptError) -> TransferStatus {
-    guard let word = next() else { throw error("error is missing") }
+  fileprivate mutating func failure() throws(ScriptError) -> TransferStatus {
+    let word = try next("error")
     guard let status = status(word) else {
       throw error("'\(word)' is no error: use ioerror, timeout, babble, nomem or refused")
     }
@@ -210,7 +167,7 @@ private struct ScriptWords {
     return UInt16(try number(what, atMost: 0xffff))
   }
 
-  mutating func rule() throws(ScriptError) -> ControlRule {
+  fileprivate mutating func rule() throws(ScriptError) -> ControlRule {
     let requestType = try byte("request type")
     let request = try byte("request")
     let value = try anyOr("value")
@@ -221,20 +178,20 @@ private struct ScriptWords {
 
   private mutating func answer() throws(ScriptError) -> ControlRule.Answer {
     if skip("stall") { return .fails(.stalled) }
-    guard let word = words.first, let status = status(word) else { return .data(try data()) }
-    words.removeFirst()
+    guard let word = first, let status = status(word) else { return .data(try data()) }
+    _ = next()
     return .fails(status)
   }
 
-  mutating func call() throws(ScriptError) -> CallName {
-    guard let word = next() else { throw error("call is missing") }
+  fileprivate mutating func call() throws(ScriptError) -> CallName {
+    let word = try next("call")
     guard let call = CallName.allCases.first(where: { $0.rawValue == word }) else {
       throw error("'\(word)' is no call")
     }
     return call
   }
 
-  mutating func result() throws(ScriptError) -> DeviceCallResult {
+  fileprivate mutating func result() throws(ScriptError) -> DeviceCallResult {
     guard let word = next() else { return .failed }
     switch word {
     case "failed": return .failed

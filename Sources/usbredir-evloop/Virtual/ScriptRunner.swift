@@ -2,19 +2,17 @@
 import CPosix
 
 /// Gives a scripted device its commands, one after the other. Loop thread only.
-final class ScriptRunner: TextInputOwner {
+final class ScriptRunner: LineOwner {
   /// Answers that may wait on an endpoint before commands from the input wait, too.
   private static let maxPending = 64
   /// Bytes of one line.
   private static let maxLine = 8192
 
   unowned(unsafe) private let device: ScriptedDevice
-  private let log: Log
   private var commands: [ScriptCommand]
   private var done = 0
   private var hasStarted = false
-  private var input: TextInput?
-  private var lineNumber = 0
+  private var input: LineInput?
   private var timer: Timer?
   private var awaited: EndpointAddress?
 
@@ -26,11 +24,11 @@ final class ScriptRunner: TextInputOwner {
   ) throws(SystemError) {
     unsafe self.device = device
     self.commands = commands
-    self.log = log
     timer = Timer(loop) { [runner = Unowned(self)] in runner.value.run() }
     device.onPolled = { [runner = Unowned(self)] endpoint in runner.value.polled(endpoint) }
     guard let source else { return }
-    input = try TextInput(loop, source: source, log: log, owner: self)
+    input = try LineInput(
+      loop, source: source, name: "script input", maxLine: ScriptRunner.maxLine, log: log, owner: self)
   }
 
   private func polled(_ endpoint: EndpointAddress) {
@@ -84,34 +82,15 @@ final class ScriptRunner: TextInputOwner {
     }
   }
 
-  // MARK: TextInputOwner
+  // MARK: LineOwner
 
-  func take(_ character: Unicode.Scalar, from stream: TextStream) -> Bool {
-    guard character == "\n" else {
-      if stream.line.utf8.count < ScriptRunner.maxLine { stream.line.unicodeScalars.append(character) }
-      return true
-    }
-    // A line waits complete, before its end is taken, while those before it have not run.
-    guard commands.isEmpty, !isWaiting else { return false }
-    runLine(of: stream)
-    return true
-  }
+  /// A line waits while those before it have not run.
+  var hasRoomForLine: Bool { commands.isEmpty && !isWaiting }
 
-  func ended(_ stream: TextStream) {
-    if !stream.line.isEmpty { runLine(of: stream) }
-  }
-
-  private func runLine(of stream: TextStream) {
-    let line = stream.line
-    stream.line = ""
-    lineNumber += 1
-    do throws(ScriptError) {
-      guard let command = try ScriptCommand.parse(line, number: lineNumber) else { return }
-      commands.append(command)
-      run()
-    } catch {
-      log.warning("script input, \(error.description); skipped")
-    }
+  func take(_ line: String, number: Int) throws(ScriptError) {
+    guard let command = try ScriptCommand.parse(line, number: number) else { return }
+    commands.append(command)
+    run()
   }
 }
 

@@ -3,8 +3,9 @@ import CPosix
 
 /// Reads and decodes text for a `TextInputOwner`. Loop thread only.
 final class TextStream {
-  /// The owner's notes: the beginning of a line that is not complete yet.
+  /// The owner's notes: the beginning of a line that is not complete yet, and how many came before it.
   var line = ""
+  var lineNumber = 0
   unowned(unsafe) var owner: (any TextInputOwner)?
   /// Called once, when the text is used up to the end, or with what kept it from being read.
   var onEnd: ((TextStream, SystemError?) -> Void)?
@@ -77,14 +78,16 @@ final class TextStream {
 
   private func failed(_ code: Int32) {
     guard code != EAGAIN, code != EINTR else { return }
-    stop()
+    hasEnded = true
     // A writer that was killed is no more than a writer that has gone.
-    finish(code == ECONNRESET ? nil : SystemError(code: code, "read \(name)"))
+    if code == ECONNRESET { return use() }
+    stop()
+    finish(SystemError(code: code, "read \(name)"))
   }
 
   /// Hands out what was read. Without room the descriptor is left alone until `resume`.
   private func use() {
-    while let character = waiting ?? next() {
+    while let character = waiting ?? next() ?? lastLineEnd {
       isInUse = true
       let isTaken = unsafe owner?.take(character, from: self) ?? true
       isInUse = false
@@ -113,6 +116,9 @@ final class TextStream {
     }
     return nil
   }
+
+  /// The end of the text ends its last line, too.
+  private var lastLineEnd: Unicode.Scalar? { hasEnded && !line.isEmpty ? "\n" : nil }
 
   private func pause() {
     event?.remove()
