@@ -58,12 +58,29 @@ private func takeVirtual(_ items: inout ExportItems) throws(OptionsError) -> Vir
     let text = try items.take("text", parseTypedText)
     let delay = try takeNumber(&items, "delay", 0...3_600_000) ?? 0
     return .keyboard(KeyboardOptions(text: text, input: try items.take("input"), delay: UInt32(delay)))
+  case "tablet": return .pointer(try takePointer(&items, .tablet))
+  case "mouse": return .pointer(try takePointer(&items, .mouse))
+  case "echo": return .echo(EchoOptions(answersFirst: try items.takeSwitch("answer-first")))
   case "scripted":
     return .scripted(ScriptedOptions(script: try items.take("script"), input: try items.take("input")))
   case "source-sink": return .sourceSink
   default:
-    throw OptionsError("virtual: '" + (kind ?? "") + "' is none of 'keyboard', 'source-sink', 'scripted'")
+    throw OptionsError(
+      "virtual: '" + (kind ?? "") + "' is none of keyboard, tablet, mouse, echo, source-sink, scripted")
   }
+}
+
+private func takePointer(
+  _ items: inout ExportItems, _ kind: PointerKind
+) throws(OptionsError) -> PointerOptions {
+  let events = try items.take("events") { text throws(OptionsError) in
+    do throws(ScriptError) {
+      return try PointerStep.parse(commands: text, for: kind)
+    } catch {
+      throw OptionsError(error.reason)
+    }
+  }
+  return PointerOptions(kind: kind, events: events ?? [], input: try items.take("input"))
 }
 
 /// Text that the keyboard has keys for.
@@ -165,6 +182,9 @@ private func misplaced(_ key: String, _ device: DeviceSelector) -> OptionsError 
   switch key {
   case "serial", "nth": home = "id="
   case "text", "delay": home = "virtual=keyboard"
+  case "events": home = "virtual=tablet and virtual=mouse"
+  case "input": home = "virtual=keyboard, tablet, mouse or scripted"
+  case "answer-first": home = "virtual=echo"
   case "script": home = "virtual=scripted"
   default: home = "virtual="
   }

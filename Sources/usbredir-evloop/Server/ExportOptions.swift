@@ -24,9 +24,7 @@ enum DeviceSelector: CustomStringConvertible {
     case .port(let bus, let ports): return "port=" + portPath(bus, ports)
     case .address(let bus, let address): return "address=" + String(bus) + "-" + String(address)
     case .descriptor(let descriptor): return "fd=" + String(descriptor)
-    case .virtual(.keyboard): return "virtual=keyboard"
-    case .virtual(.scripted): return "virtual=scripted"
-    case .virtual(.sourceSink): return "virtual=source-sink"
+    case .virtual(let options): return "virtual=" + options.name
     }
   }
 }

@@ -129,6 +129,7 @@ class VirtualDevice: Device {
     }
     transfer.state = .submitted
     transfer.deadline = 0
+    transfer.packetsTaken = 0
     if transfer.timeout > 0 {
       transfer.deadline = monotonicNanoseconds() + UInt64(transfer.timeout) * 1_000_000
       withDeadline += 1

@@ -1,5 +1,5 @@
-// What the command line says of a virtual device, as plain values: `virtual=keyboard,text=hello` and
-// `virtual=scripted,script=PATH`.
+// What the command line says of a virtual device, as plain values: `virtual=keyboard,text=hello`,
+// `virtual=mouse,input=PATH` and the like.
 
 /// `virtual=keyboard`: a HID boot keyboard that types.
 struct KeyboardOptions: Equatable {
@@ -10,6 +10,21 @@ struct KeyboardOptions: Equatable {
   var input: String?
   /// `delay=`: milliseconds from the guest's first poll to the first key.
   var delay: UInt32 = 0
+}
+
+/// `virtual=tablet` and `virtual=mouse`: pointers that a script moves (`PointerStep` has the grammar).
+struct PointerOptions: Equatable {
+  var kind: PointerKind
+  /// `events=`: done once, when the guest first polls the device.
+  var events: [PointerStep] = []
+  /// `input=`: where more commands come from while the server runs, as for the keyboard.
+  var input: String?
+}
+
+/// `virtual=echo`: a HID device that sends back what it gets.
+struct EchoOptions: Equatable {
+  /// `answer-first`: the answer comes before the report that it answers is acknowledged.
+  var answersFirst = false
 }
 
 /// `virtual=scripted`: a device that does what a script says (`ScriptCommand` has the grammar).
@@ -23,13 +38,28 @@ struct ScriptedOptions: Equatable {
 /// Which virtual device an export serves.
 enum VirtualDeviceOptions: Equatable {
   case keyboard(KeyboardOptions)
+  case pointer(PointerOptions)
+  case echo(EchoOptions)
   case scripted(ScriptedOptions)
   /// `virtual=source-sink`: endpoints of every kind that have data and take data.
   case sourceSink
 
+  /// As on the command line, behind `virtual=`.
+  var name: String {
+    switch self {
+    case .keyboard: "keyboard"
+    case .pointer(let options): options.kind.name
+    case .echo: "echo"
+    case .scripted: "scripted"
+    case .sourceSink: "source-sink"
+    }
+  }
+
   var input: String? {
     switch self {
     case .keyboard(let options): options.input
+    case .pointer(let options): options.input
+    case .echo: nil
     case .scripted(let options): options.input
     case .sourceSink: nil
     }
@@ -56,6 +86,8 @@ extension VirtualDeviceOptions {
   func make(loop: EventLoop, log: Log) throws(VirtualDeviceError) -> VirtualDevice {
     switch self {
     case .keyboard(let options): return try VirtualKeyboard(options, loop: loop, log: log)
+    case .pointer(let options): return try VirtualPointer(options, loop: loop, log: log)
+    case .echo(let options): return VirtualEcho(options, loop: loop)
     case .scripted(let options): return try ScriptedDevice(options, loop: loop, log: log)
     case .sourceSink: return SourceSink(loop: loop)
     }

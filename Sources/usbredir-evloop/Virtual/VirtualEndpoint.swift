@@ -6,6 +6,8 @@ final class VirtualTransfer: Transfer {
   fileprivate(set) var younger: VirtualTransfer?
   /// When it times out, in `monotonicNanoseconds`; 0 for never.
   var deadline: UInt64 = 0
+  /// Packets of an OUT transfer that the device has taken, if it takes one at a time.
+  var packetsTaken = 0
 }
 
 /// A queue of transfers and what the endpoint's model and state say. Loop thread only.
