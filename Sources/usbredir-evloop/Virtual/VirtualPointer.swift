@@ -9,26 +9,33 @@ final class VirtualPointer: HIDDevice, LineOwner {
   static let capacity = 32
   /// Bytes of one line.
   private static let maxLine = 256
+  /// Milliseconds from a guest's first poll to the first report. Linux passes over what comes in the first 50 ms
+  /// after it has opened a HID device (drivers/hid/usbhid/hid-core.c, usbhid_open).
+  private static let settling: UInt32 = 200
 
   private let kind: PointerKind
   private var steps: [PointerStep]
   private var input: LineInput?
-  /// Runs while the first step is a wait that has begun.
+  /// False until the guest has polled for `settling`; then reports may come.
+  private var hasSettled: Bool
+  /// Runs until that, and then while the first step is a wait.
   private var pause: Timer?
 
   /// Throws when the input cannot be opened.
-  /// - Parameter isPaced: false gives reports as fast as it is polled, instead of once per bInterval.
+  /// - Parameter isPaced: false gives reports at once and as fast as it is polled, instead of once per bInterval.
   init(
     _ options: PointerOptions, loop: EventLoop, log: Log, isPaced: Bool = true
   ) throws(VirtualDeviceError) {
     kind = options.kind
     steps = options.events
+    hasSettled = !isPaced
     super.init(options.kind.description, loop: loop, isPaced: isPaced)
-    pause = Timer(loop) { [pointer = Unowned(self)] in pointer.value.finishWait() }
+    pause = Timer(loop) { [pointer = Unowned(self)] in pointer.value.finishPause() }
     guard let source = options.input else { return }
     do throws(SystemError) {
       input = try LineInput(
-        loop, source: source, name: kind.name + " input", maxLine: VirtualPointer.maxLine, log: log, owner: self)
+        loop, source: source, name: kind.name + " input", maxLine: VirtualPointer.maxLine, log: log,
+        owner: self)
     } catch {
       throw .input(error)
     }
@@ -46,11 +53,22 @@ final class VirtualPointer: HIDDevice, LineOwner {
   // MARK: HIDDevice
 
   override func polled(_ endpoint: EndpointAddress) {
-    if endpoint == HIDDevice.input { beginWait() }
+    if endpoint == HIDDevice.input { beginPause() }
+  }
+
+  /// The guest does not poll any more; what follows is a new beginning.
+  override func answerCancelled(_ transfer: Transfer) -> TransferStatus {
+    unsettle()
+    return .cancelled
+  }
+
+  override func wasReset() {
+    super.wasReset()
+    unsettle()
   }
 
   override var hasReport: Bool {
-    guard let step = steps.first else { return false }
+    guard hasSettled, let step = steps.first else { return false }
     if case .wait = step { return false }
     return true
   }
@@ -89,7 +107,7 @@ final class VirtualPointer: HIDDevice, LineOwner {
 
   private func finishStep() {
     steps.removeFirst()
-    beginWait()
+    beginPause()
     // Half of it at a time, so that the input is not watched and left alone again with every line.
     if steps.count <= VirtualPointer.capacity / 2 { input?.resume() }
   }
@@ -97,13 +115,23 @@ final class VirtualPointer: HIDDevice, LineOwner {
   // MARK: waiting
 
   /// Called only while the guest polls: time that nobody sees does not count.
-  private func beginWait() {
-    guard case .wait(let milliseconds) = steps.first, let pause, !pause.isRunning else { return }
-    pause.start(milliseconds: milliseconds)
+  private func beginPause() {
+    guard let pause, !pause.isRunning else { return }
+    if !hasSettled {
+      pause.start(milliseconds: VirtualPointer.settling)
+    } else if case .wait(let milliseconds) = steps.first {
+      pause.start(milliseconds: milliseconds)
+    }
   }
 
-  private func finishWait() {
-    finishStep()
+  private func finishPause() {
+    if hasSettled { finishStep() } else { hasSettled = true }
     serveSoon()
+  }
+
+  private func unsettle() {
+    guard isPaced else { return }
+    hasSettled = false
+    pause?.stop()
   }
 }

@@ -15,6 +15,9 @@ struct ExportParserTests {
       ("address=001-004,listen=:4000", "address=1-4"),
       ("fd=3,listen=unix:/run/usb", "fd=3"),
       ("virtual=keyboard,connect=[::1]:4000", "virtual=keyboard"),
+      ("virtual=tablet,events=move 50% 50%;click,input=-,listen=:4000", "virtual=tablet"),
+      ("virtual=mouse,listen=:4000", "virtual=mouse"),
+      ("virtual=echo,answer-first,listen=:4000", "virtual=echo"),
       ("virtual=scripted,script=/tmp/a,input=-,listen=:4000", "virtual=scripted"),
     ])
   func selectors(text: String, description: String) throws {
@@ -28,6 +31,23 @@ struct ExportParserTests {
       return
     }
     #expect(options == KeyboardOptions(text: "a,b\\c\n\td=e", input: "unix:/k", delay: 20))
+  }
+
+  @Test func pointersAndEcho() throws {
+    let export = try parseExport("virtual=mouse,events=move -1 2\\nclick,input=-,listen=:1")
+    guard case .virtual(.pointer(let pointer)) = export.device else {
+      Issue.record("no pointer")
+      return
+    }
+    let steps = try PointerStep.parse(commands: "move -1 2;click left", for: .mouse)
+    #expect(pointer == PointerOptions(kind: .mouse, events: steps, input: "-"))
+    for (text, answersFirst) in [("", false), (",answer-first", true), (",answer-first=off", false)] {
+      guard case .virtual(.echo(let echo)) = try parseExport("virtual=echo,listen=:1" + text).device else {
+        Issue.record("no echo")
+        return
+      }
+      #expect(echo.answersFirst == answersFirst)
+    }
   }
 
   @Test("B1.5, B1.8, B7.2: defaults") func defaults() throws {
@@ -82,7 +102,27 @@ struct ExportParserTests {
       ("address=1-128,listen=:1", "address: '1-128' is not BUS-ADDRESS, as in 1-4"),
       ("fd=-1,listen=:1", "fd: '-1' is not a number from 0 to 1048575"),
       ("fd,listen=:1", "'fd' needs a value"),
-      ("virtual=mouse,listen=:1", "virtual: 'mouse' is none of 'keyboard', 'source-sink', 'scripted'"),
+      (
+        "virtual=piano,listen=:1",
+        "virtual: 'piano' is none of keyboard, tablet, mouse, echo, source-sink, scripted"
+      ),
+      (
+        "virtual=mouse,events=click;shove,listen=:1",
+        "events: unknown command 'shove': use move, press, release, click, double, wheel or wait"
+      ),
+      (
+        "virtual=echo,input=-,listen=:1",
+        "'input' goes with virtual=keyboard, tablet, mouse or scripted, not with virtual=echo"
+      ),
+      (
+        "virtual=keyboard,events=click,listen=:1",
+        "'events' goes with virtual=tablet and virtual=mouse, not with virtual=keyboard"
+      ),
+      ("virtual=mouse,text=a,listen=:1", "'text' goes with virtual=keyboard, not with virtual=mouse"),
+      (
+        "virtual=mouse,answer-first,listen=:1",
+        "'answer-first' goes with virtual=echo, not with virtual=mouse"
+      ),
       ("virtual=keyboard,text=a☃,listen=:1", "text: cannot type '☃' (U+2603) on a US layout"),
       ("1:2,text=a,listen=:1", "'text' goes with virtual=keyboard, not with id=0001:0002"),
       (
@@ -90,7 +130,10 @@ struct ExportParserTests {
         "'script' goes with virtual=scripted, not with virtual=keyboard"
       ),
       ("port=1-2,serial=a,listen=:1", "'serial' goes with id=, not with port=1-2"),
-      ("fd=3,input=-,listen=:1", "'input' goes with virtual=, not with fd=3"),
+      (
+        "fd=3,input=-,listen=:1",
+        "'input' goes with virtual=keyboard, tablet, mouse or scripted, not with fd=3"
+      ),
       ("1:2", "nowhere to serve it; add listen=ADDR:PORT, listen=unix:PATH or connect=ADDR:PORT"),
       ("1:2,listen=:1,connect=:2", "'listen' and 'connect' exclude each other; keep one of them"),
       ("1:2,listen=host", "listen: address 'host': the port is missing; write HOST:PORT"),
