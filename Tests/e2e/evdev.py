@@ -1,4 +1,4 @@
-"""What the keyboards of machine B report, as collected by the guest helper of the same name."""
+"""What the keyboards and pointers of machine B report, as collected by the guest helper of the same name."""
 
 import time
 
@@ -6,13 +6,16 @@ from steps import wait_until
 
 TIMEOUT = 120
 
-# Seconds without a key after which no more is expected: where all have come, and where some are missing.
+# Seconds without an event after which no more is expected: where all have come, and where some are missing.
 SETTLED, GIVEN_UP = 0.5, 20
 
 LOG = "/run/evdev.log"
 
 # The guest kernel's own auto-repeat: it depends on how long a key looked pressed and is no report of the device.
 REPEATED = 2
+
+# The guest kernel's own finer copy of each turn of the wheel.
+REL_WHEEL_HI_RES = 11
 
 
 class Watcher:
@@ -31,8 +34,8 @@ class Watcher:
         return self._lines
 
 
-class Keyboard:
-    """One keyboard, named by the beginning of its physical path, that is by the port it is plugged into."""
+class Device:
+    """One input device, named by the beginning of its physical path, that is by the port it is plugged into."""
 
     def __init__(self, watcher, place):
         self._watcher = watcher
@@ -47,14 +50,14 @@ class Keyboard:
     def wait_unplugged(self, times=1):
         wait_until(lambda: len(self._said("gone")) >= times, TIMEOUT, f"{self._place} goes, {times} in all")
 
-    def take_keys(self, complete):
-        """Presses and releases since the last call, as (code, value). Returns when they are `complete(events)` and
-        nothing follows them, so that one too many is seen as well, or when nothing has come for a long time: the
-        caller compares, and shows where the sequences part."""
+    def _take(self, events, complete):
+        """What `events()` has gained since the last call. Returns when that is `complete(taken)` and nothing follows
+        it, so that one too many is seen as well, or when nothing has come for a long time: the caller compares, and
+        shows where the sequences part."""
         taken, quiet_since = [], time.monotonic()
         while True:
             before = len(taken)
-            taken = self._keys()[self._taken:]
+            taken = events()[self._taken:]
             quiet = time.monotonic() - quiet_since
             if len(taken) > before:
                 quiet_since = time.monotonic()
@@ -66,6 +69,15 @@ class Keyboard:
         self._taken += len(taken)
         return taken
 
+    def _said(self, *words):
+        return [line for line in self._watcher.lines() if line[0] in words and line[1].startswith(self._place)]
+
+
+class Keyboard(Device):
+    def take_keys(self, complete):
+        """Presses and releases since the last call, as (code, value)."""
+        return self._take(self._keys, complete)
+
     def set_led(self, led, lit):
         phys = self._said("open")[-1][1]
         self._watcher.machine.run(f"evdev led {phys} {led} {int(lit)}")
@@ -74,5 +86,12 @@ class Keyboard:
         events = ((int(code), int(value)) for _, _, _, code, value in self._said("key"))
         return [(code, value) for code, value in events if value != REPEATED]
 
-    def _said(self, word):
-        return [line for line in self._watcher.lines() if line[0] == word and line[1].startswith(self._place)]
+
+class Pointer(Device):
+    def take_events(self, complete):
+        """What the pointer has done since the last call, as (type, code, value)."""
+        return self._take(self._events, complete)
+
+    def _events(self):
+        events = ((word, int(code), int(value)) for word, _, _, code, value in self._said("key", "rel", "abs"))
+        return [event for event in events if event[:2] != ("rel", REL_WHEEL_HI_RES)]

@@ -14,7 +14,8 @@ from kernel import Kernel
 from server import LocalServer, MachineServer
 from vm import VM
 
-# What a usb-guest's kernel needs for the controller that usb-redir is plugged into, for keyboards, disks and tests.
+# What a usb-guest's kernel needs for the controller that usb-redir is plugged into, for keyboards, pointers, disks
+# and tests.
 GUEST_MODULES = ["xhci-pci", "usbhid", "hid-generic", "evdev", "usb-storage", "sd_mod", "usbtest pattern=1"]
 
 # One bus per gadget, and the drivers of a real usb-host first: the server has to take a device from them.

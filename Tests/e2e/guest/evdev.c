@@ -1,9 +1,9 @@
-// Watches the keyboards of a virtual machine, or sets an LED of one of them.
+// Watches the keyboards and pointers of a virtual machine, or sets an LED of one of them.
 //   evdev watch              prints what every USB input device does, from the moment it appears
 //   evdev led PHYS CODE 0|1  writes an LED to the device at this physical path
 // A line of `watch` is one of
-//   open PHYS VID:PID | key PHYS SEQUENCE CODE VALUE | led PHYS SEQUENCE CODE VALUE | lost PHYS | gone PHYS
-// with the physical path (usb-0000:00:04.0-1/input0) as the name, because it survives a re-plug and eventN does not.
+//   open PHYS VID:PID | TYPE PHYS SEQUENCE CODE VALUE | lost PHYS | gone PHYS
+// where TYPE is key (buttons, too), rel, abs or led, with the physical path (usb-0000:00:04.0-1/input0) as the name, because it survives a re-plug and eventN does not.
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/input.h>
@@ -22,7 +22,9 @@ static struct {
   int fd;
   unsigned sequence;
   char phys[128];
-} keyboards[NODES];
+} devices[NODES];
+
+static const char *const types[EV_CNT] = {[EV_KEY] = "key", [EV_REL] = "rel", [EV_ABS] = "abs", [EV_LED] = "led"};
 
 static int open_node(int number, int flags) {
   char path[64];
@@ -31,7 +33,7 @@ static int open_node(int number, int flags) {
 }
 
 static void adopt(int number) {
-  if (number < 0 || number >= NODES || keyboards[number].fd >= 0) return;
+  if (number < 0 || number >= NODES || devices[number].fd >= 0) return;
   int fd = open_node(number, O_RDONLY);
   struct input_id id;
   if (fd < 0) return;
@@ -39,29 +41,28 @@ static void adopt(int number) {
     close(fd);
     return;
   }
-  keyboards[number].fd = fd;
-  keyboards[number].sequence = 0;
-  ioctl(fd, EVIOCGPHYS(sizeof keyboards[number].phys), keyboards[number].phys);
-  printf("open %s %04x:%04x\n", keyboards[number].phys, id.vendor, id.product);
+  devices[number].fd = fd;
+  devices[number].sequence = 0;
+  ioctl(fd, EVIOCGPHYS(sizeof devices[number].phys), devices[number].phys);
+  printf("open %s %04x:%04x\n", devices[number].phys, id.vendor, id.product);
 }
 
 static void drain(int number) {
-  const char *phys = keyboards[number].phys;
+  const char *phys = devices[number].phys;
   struct input_event events[64];
   ssize_t bytes;
-  while ((bytes = read(keyboards[number].fd, events, sizeof events)) > 0) {
+  while ((bytes = read(devices[number].fd, events, sizeof events)) > 0) {
     for (size_t i = 0; i < bytes / sizeof events[0]; i++) {
       const struct input_event *event = &events[i];
-      if (event->type == EV_KEY || event->type == EV_LED)
-        printf("%s %s %u %u %d\n", event->type == EV_KEY ? "key" : "led", phys, keyboards[number].sequence++,
-               event->code, event->value);
+      if (event->type < EV_CNT && types[event->type])
+        printf("%s %s %u %u %d\n", types[event->type], phys, devices[number].sequence++, event->code, event->value);
       if (event->type == EV_SYN && event->code == SYN_DROPPED) printf("lost %s\n", phys);
     }
   }
   if (bytes < 0 && errno == EAGAIN) return;
   printf("gone %s\n", phys);
-  close(keyboards[number].fd);
-  keyboards[number].fd = -1;
+  close(devices[number].fd);
+  devices[number].fd = -1;
 }
 
 static int watch(void) {
@@ -69,7 +70,7 @@ static int watch(void) {
   struct sched_param priority = {.sched_priority = 10};
   sched_setscheduler(0, SCHED_FIFO, &priority);
   setvbuf(stdout, NULL, _IOLBF, 0);
-  for (int i = 0; i < NODES; i++) keyboards[i].fd = -1;
+  for (int i = 0; i < NODES; i++) devices[i].fd = -1;
 
   int directory = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
   if (inotify_add_watch(directory, "/dev/input", IN_CREATE) < 0) {
@@ -82,9 +83,9 @@ static int watch(void) {
     struct pollfd wait[NODES + 1];
     int numbers[NODES + 1], count = 0;
     for (int i = 0; i < NODES; i++) {
-      if (keyboards[i].fd < 0) continue;
+      if (devices[i].fd < 0) continue;
       numbers[count] = i;
-      wait[count++] = (struct pollfd){.fd = keyboards[i].fd, .events = POLLIN};
+      wait[count++] = (struct pollfd){.fd = devices[i].fd, .events = POLLIN};
     }
     wait[count] = (struct pollfd){.fd = directory, .events = POLLIN};
     if (poll(wait, count + 1, -1) < 0) return 1;
