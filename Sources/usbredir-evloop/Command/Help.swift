@@ -57,6 +57,16 @@ let serveHelp = """
       text=TEXT            once, when the guest first polls it
       input=PATH           more text: - (standard input), a FIFO or file, unix:PATH (a socket)
       delay=MS             milliseconds from the guest's first poll to the first key
+    virtual=tablet         a pointer that a script moves to places on the screen
+    virtual=mouse          one that it moves by distances
+      events=COMMAND;…     once, when the guest first polls it
+      input=PATH           more commands while it runs, one a line, from where a keyboard's text comes:
+                             move X Y    tablet: to 0…32767 or 0%…100%; mouse: so far right and down
+                             press, release, click, double [left | right | middle]
+                             wheel N     notches, up is positive
+                             wait MS     milliseconds until the next command
+    virtual=echo           a HID device that answers each report with the same one, 64 bytes at most
+      answer-first         gives the answer before it acknowledges the report
     virtual=source-sink    endpoints of every kind that always have data and take everything
     virtual=scripted       a device that does what a script says, for tests
       script=PATH          the script
