@@ -95,7 +95,7 @@ final class VirtualPointer: HIDDevice, LineOwner {
 
   /// Reports the next part of a way, as straight as it can be; what is left of it.
   private func shift(_ x: Int32, _ y: Int32, _ wheel: Int32) -> PointerStep? {
-    let parts = (max(abs(x), abs(y), abs(wheel)) + 126) / 127
+    let parts = (max(max(abs(x), abs(y)), abs(wheel)) + 126) / 127
     guard parts > 0 else { return nil }
     if kind == .mouse {
       report[1] = UInt8(truncatingIfNeeded: x / parts)
