@@ -60,7 +60,7 @@ let serveHelp = """
     virtual=tablet         a pointer that a script moves to places on the screen
     virtual=mouse          one that it moves by distances
       events=COMMAND;…     once, when the guest first polls it
-      input=PATH           more commands while it runs, one a line, from where a keyboard's text comes:
+      input=PATH           more commands while it runs, one a line, as for the keyboard:
                              move X Y    tablet: to 0…32767 or 0%…100%; mouse: so far right and down
                              press, release, click, double [left | right | middle]
                              wheel N     notches, up is positive
