@@ -1,4 +1,4 @@
-// What a HID device says of itself: the numbers of its class, and its descriptors from a few values. HID 1.11.
+// What a HID device says of itself: the numbers of its class, and descriptors from a few values. HID 1.11.
 
 /// The requests of HID 1.11, 7.2, and its descriptor types, 7.1.
 enum HID {

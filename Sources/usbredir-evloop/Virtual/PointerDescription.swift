@@ -1,4 +1,4 @@
-// What the tablet and the mouse say of themselves: their descriptors. HID 1.11; HID Usage Tables, pages 1 and 9.
+// What the tablet and the mouse say of themselves: descriptors. HID 1.11; HID Usage Tables, pages 1 and 9.
 
 /// Which pointer a device is.
 enum PointerKind {

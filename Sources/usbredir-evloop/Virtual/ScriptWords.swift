@@ -1,4 +1,4 @@
-// The words of one line of a script, whatever device it is for: `#` begins a comment, blanks stand between words.
+// The words of one line of a script, whatever device it is for: `#` begins a comment, blanks part words.
 
 /// What is wrong with a line of a script.
 struct ScriptError: Error, Equatable, CustomStringConvertible {

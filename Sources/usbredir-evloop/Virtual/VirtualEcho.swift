@@ -33,7 +33,7 @@ final class VirtualEcho: HIDDevice {
     return takesAll() && (!answersFirst || answers.isEmpty || !isPolled(HIDDevice.input))
   }
 
-  /// An OUT transfer's packets have been taken when it completes. SET_REPORT brings one report, and cannot wait.
+  /// An OUT transfer's packets have been taken when it completes. SET_REPORT brings one, and cannot wait.
   override func takeOutput(_ transfer: Transfer) -> TransferStatus {
     if transfer.type == .control {
       guard transfer.length <= hid.reportSize, answers.count < VirtualEcho.capacity else { return .stalled }

@@ -1,4 +1,4 @@
-// A USB tablet or mouse that lives in the process and does what a script says (`PointerStep` has the grammar).
+// A USB tablet or mouse that lives in the process and does what a script says (the grammar: `PointerStep`).
 //
 // Steps wait until the guest polls; while there are enough of them the input is not read. A guest that leaves
 // has got what it polled, the rest is for the next one. What is pressed stays so meanwhile.
@@ -9,8 +9,8 @@ final class VirtualPointer: HIDDevice, LineOwner {
   static let capacity = 32
   /// Bytes of one line.
   private static let maxLine = 256
-  /// Milliseconds from a guest's first poll to the first report. Linux passes over what comes in the first 50 ms
-  /// after it has opened a HID device (drivers/hid/usbhid/hid-core.c, usbhid_open).
+  /// Milliseconds from a guest's first poll to the first report. Linux passes over what comes in the first
+  /// 50 ms after it has opened a HID device (drivers/hid/usbhid/hid-core.c, usbhid_open).
   private static let settling: UInt32 = 200
 
   private let kind: PointerKind
@@ -22,7 +22,7 @@ final class VirtualPointer: HIDDevice, LineOwner {
   private var pause: Timer?
 
   /// Throws when the input cannot be opened.
-  /// - Parameter isPaced: false gives reports at once and as fast as it is polled, instead of once per bInterval.
+  /// - Parameter isPaced: false gives reports at once and as fast as it is polled, not once per bInterval.
   init(
     _ options: PointerOptions, loop: EventLoop, log: Log, isPaced: Bool = true
   ) throws(VirtualDeviceError) {
@@ -58,7 +58,7 @@ final class VirtualPointer: HIDDevice, LineOwner {
 
   /// The guest does not poll any more; what follows is a new beginning.
   override func answerCancelled(_ transfer: Transfer) -> TransferStatus {
-    unsettle()
+    if transfer.endpoint == HIDDevice.input { unsettle() }
     return .cancelled
   }
 
