@@ -25,7 +25,7 @@ enum PointerStep: Equatable {
   case wait(UInt32)
 
   /// How long a click holds the button, and waits behind that, milliseconds.
-  static let click: UInt32 = 40
+  private static let hold: UInt32 = 40
 
   /// The steps of a line; none for an empty one or a comment.
   /// - Parameter number: the line's number, for the error.
@@ -57,8 +57,10 @@ enum PointerStep: Equatable {
       return [.place(x: try words.place("X"), y: try words.place("Y"))]
     case "press": return [.press(try words.button())]
     case "release": return [.release(try words.button())]
-    case "click": return clicks(1, try words.button())
-    case "double": return clicks(2, try words.button())
+    case "click": return click(try words.button())
+    case "double":
+      let once = click(try words.button())
+      return once + once
     case "wheel": return [.shift(x: 0, y: 0, wheel: try words.distance("number of notches"))]
     case "wait": return [.wait(try words.milliseconds())]
     default:
@@ -66,10 +68,8 @@ enum PointerStep: Equatable {
     }
   }
 
-  private static func clicks(_ count: Int, _ button: UInt8) -> [PointerStep] {
-    var steps: [PointerStep] = []
-    for _ in 0..<count { steps += [.press(button), .wait(click), .release(button), .wait(click)] }
-    return steps
+  private static func click(_ button: UInt8) -> [PointerStep] {
+    [.press(button), .wait(hold), .release(button), .wait(hold)]
   }
 }
 

@@ -24,7 +24,7 @@ final class VirtualEcho: HIDDevice {
   override var hasReport: Bool { !answers.isEmpty }
 
   override func nextReport() {
-    report = answers.removeFirst()
+    report = answers.remove(at: 0)
     serveSoon()
   }
 

@@ -106,7 +106,7 @@ final class VirtualPointer: HIDDevice, LineOwner {
   }
 
   private func finishStep() {
-    steps.removeFirst()
+    steps.remove(at: 0)
     beginPause()
     // Half of it at a time, so that the input is not watched and left alone again with every line.
     if steps.count <= VirtualPointer.capacity / 2 { input?.resume() }
