@@ -56,8 +56,10 @@ private func takeVirtual(_ items: inout ExportItems) throws(OptionsError) -> Vir
   switch kind {
   case "keyboard":
     let text = try items.take("text", parseTypedText)
-    let delay = try takeNumber(&items, "delay", 0...3_600_000) ?? 0
-    return .keyboard(KeyboardOptions(text: text, input: try items.take("input"), delay: UInt32(delay)))
+    let delay = try takeNumber(&items, "delay", 0...3_600_000)
+    return .keyboard(
+      KeyboardOptions(
+        text: text, input: try items.take("input"), delay: delay.map { UInt32($0) } ?? HIDDevice.settling))
   case "tablet": return .pointer(try takePointer(&items, .tablet))
   case "mouse": return .pointer(try takePointer(&items, .mouse))
   case "echo": return .echo(EchoOptions(answersFirst: try items.takeSwitch("answer-first")))

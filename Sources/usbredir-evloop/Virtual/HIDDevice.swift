@@ -5,6 +5,9 @@
 class HIDDevice: VirtualDevice {
   static let input = EndpointAddress(rawValue: 0x81)
   static let output = EndpointAddress(rawValue: 0x01)
+  /// Milliseconds from a guest's first poll to the first report. Linux passes over what comes in the first 50 ms
+  /// after it has opened a HID device (drivers/hid/usbhid/hid-core.c, usbhid_open).
+  static let settling: UInt32 = 200
 
   final let hid: HIDDescription
   /// The input report that was given last, changed by `nextReport`.

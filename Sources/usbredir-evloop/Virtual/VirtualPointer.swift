@@ -9,14 +9,11 @@ final class VirtualPointer: HIDDevice, LineOwner {
   static let capacity = 32
   /// Bytes of one line.
   private static let maxLine = 256
-  /// Milliseconds from a guest's first poll to the first report. Linux passes over what comes in the first
-  /// 50 ms after it has opened a HID device (drivers/hid/usbhid/hid-core.c, usbhid_open).
-  private static let settling: UInt32 = 200
 
   private let kind: PointerKind
   private var steps: [PointerStep]
   private var input: LineInput?
-  /// False until the guest has polled for `settling`; then reports may come.
+  /// False until the guest has polled for `HIDDevice.settling`; then reports may come.
   private var hasSettled: Bool
   /// Runs until that, and then while the first step is a wait.
   private var pause: Timer?
@@ -118,7 +115,7 @@ final class VirtualPointer: HIDDevice, LineOwner {
   private func beginPause() {
     guard let pause, !pause.isRunning else { return }
     if !hasSettled {
-      pause.start(milliseconds: VirtualPointer.settling)
+      pause.start(milliseconds: HIDDevice.settling)
     } else if case .wait(let milliseconds) = steps.first {
       pause.start(milliseconds: milliseconds)
     }

@@ -31,6 +31,11 @@ struct ExportParserTests {
       return
     }
     #expect(options == KeyboardOptions(text: "a,b\\c\n\td=e", input: "unix:/k", delay: 20))
+    guard case .virtual(.keyboard(let plain)) = try parseExport("virtual=keyboard,listen=:1").device else {
+      Issue.record("no keyboard")
+      return
+    }
+    #expect(plain == KeyboardOptions(delay: 200), "Linux drops what comes sooner")
   }
 
   @Test func pointersAndEcho() throws {

@@ -50,7 +50,9 @@ struct SessionPropertyTests {
     mutating func finish() {
       let device = guest.scripted
       device.releaseCalls()
-      for address in [EndpointAddress.controlOut, .interruptOut, .bulkOut, .isoOut] { device.release(address) }
+      for address in [EndpointAddress.controlOut, .interruptOut, .bulkOut, .isoOut] {
+        device.release(address)
+      }
       guest.reads = true
       guest.settle()
       check()
