@@ -35,7 +35,8 @@ extension EventLoop {
 /// A connected pair of stream sockets, non-blocking. The test closes what it does not give to a connection.
 func unixPair() throws -> (ours: Int32, peer: Int32) {
   var ends: [Int32] = [-1, -1]
-  guard unsafe socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0, &ends) == 0 else {
+  let type = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue)
+  guard unsafe socketpair(AF_UNIX, type, 0, &ends) == 0 else {
     throw SystemError(code: posixErrno(), "socketpair")
   }
   _ = (posixSetNonBlocking(ends[0]), posixSetNonBlocking(ends[1]))
@@ -58,6 +59,14 @@ func tcpPair(receiveBuffer: Int32? = nil) throws -> (ours: Int32, peer: Int32) {
   let ours = posixAccept(listener, nil, nil)
   guard ours >= 0 else { throw SystemError(code: posixErrno(), "accept") }
   return (ours, peer)
+}
+
+/// Ends a connection for good. close(2) alone would not while a program that another test starts has a copy of the
+/// descriptor, which it has until its exec(2).
+func hangUp(_ descriptor: Int32) {
+  guard descriptor >= 0 else { return }
+  shutdown(descriptor, Int32(SHUT_RDWR))
+  close(descriptor)
 }
 
 /// What can be read from `descriptor` now, at most `limit` bytes.

@@ -167,7 +167,7 @@ struct GuestPeerTests {
   @Test func hangingUpInTheMiddleOfAPacket() {
     announced()
     host.write(Array(packet(RawHost.endpoints, inForce).prefix(20)))
-    host.hangUp()
+    host.leave()
     loop.someTurns()
     #expect(guest.take() == ["ended: the server closed the connection"])
   }

@@ -51,7 +51,7 @@ final class RawHost {
   }
 
   deinit {
-    hangUp()
+    leave()
   }
 
   func write(_ bytes: [UInt8]) {
@@ -63,8 +63,8 @@ final class RawHost {
   /// What the guest has sent since the last call.
   func read() -> [UInt8] { readAvailable(descriptor) }
 
-  func hangUp() {
-    if descriptor >= 0 { close(descriptor) }
+  func leave() {
+    hangUp(descriptor)
     descriptor = -1
   }
 

@@ -264,7 +264,7 @@ struct ProbeAgainstStrangersTests {
   @Test func closedAtOnce() {
     let run = ProbeRun(loop)
     adopt(run)
-    host.hangUp()
+    host.leave()
     #expect(run.finish() == 1)
     #expect(
       run.complaints == [

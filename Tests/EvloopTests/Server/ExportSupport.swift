@@ -212,15 +212,26 @@ final class GuestSocket {
     return take().contains { $0.hasPrefix("control #77 success 8") }
   }
 
-  /// True when the export has closed the connection.
+  /// True when the export has closed the connection. While a program that another test starts has a copy of the
+  /// export's descriptor, until its exec(2), that does not show.
   var isClosed: Bool {
-    user.settle()
-    receive()
+    for _ in 0..<300 {
+      user.settle()
+      receive()
+      if hasEnded { break }
+      usleep(1000)
+    }
     return hasEnded
   }
 
   func leave() {
-    if descriptor >= 0 { close(descriptor) }
+    hangUp(descriptor)
+    descriptor = -1
+  }
+
+  /// close(2) alone: what was not read resets the connection, tcp(7).
+  func leaveUnread() {
+    close(descriptor)
     descriptor = -1
   }
 

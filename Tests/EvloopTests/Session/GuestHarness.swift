@@ -160,8 +160,7 @@ final class GuestHarness: SessionOwner {
 
   /// Closes the guest's end.
   func leave() {
-    guard socket >= 0 else { return }
-    close(socket)
+    hangUp(socket)
     socket = -1
   }
 
