@@ -12,7 +12,14 @@
 #include <sys/ioctl.h>
 #include <umockdev.h>
 
-enum { mockedInterfaces = 4, mockedRules = 16, mockedURBs = 128, mockedLogSize = 65536, mockedPackets = 8 };
+enum {
+  mockedInterfaces = 4,
+  mockedRules = 32,
+  mockedURBs = 128,
+  mockedPackets = 8,
+  mockedLogSize = 65536,
+  mockedLoggedBytes = 16,
+};
 
 /// What can be told to fail or to wait.
 enum MockedRequest {
@@ -31,9 +38,10 @@ enum MockedRequest {
 /// What the device has to say for one URB of an endpoint.
 struct MockedAnswer {
   unsigned char endpoint;
+  int skip;  // How many older URBs of the endpoint it passes over.
   int status;
   int length;
-  unsigned char data[512];
+  void *data;       // Of its own; NULL for none.
   int packetCount;  // Isochronous: how many packets, what became of each, and their data one behind the other.
   int packetStatus[mockedPackets];
   int packetLength[mockedPackets];
@@ -53,6 +61,8 @@ typedef struct MockedDevice {
   int speed;
   int address;
   int isGone;
+  unsigned capabilities;  // USBDEVFS_CAP_*
+  int streams;            // Bulk streams it has; 0 for as many as are asked for.
   int passes[mockedOther + 1];    // How many of the next ones go through as ever,…
   int failures[mockedOther + 1];  // …how many of those behind them fail…
   int errors[mockedOther + 1];    // …and with which errno.
@@ -79,7 +89,8 @@ __attribute__((format(printf, 2, 3))) static inline void mockedLog(MockedDevice 
 }
 
 static inline void mockedLogBytes(MockedDevice *device, const unsigned char *bytes, int count) {
-  for (int i = 0; i < count; i++) mockedLog(device, "%s%02x", i ? "" : " ", bytes[i]);
+  for (int i = 0; i < count && i < mockedLoggedBytes; i++) mockedLog(device, "%s%02x", i ? "" : " ", bytes[i]);
+  if (count > mockedLoggedBytes) mockedLog(device, "…");
 }
 
 static inline struct MockedInterface *mockedInterface(MockedDevice *device, unsigned number) {
@@ -107,24 +118,41 @@ static inline void mockedFillPackets(struct usbdevfs_urb *urb, const struct Mock
     struct usbdevfs_iso_packet_desc *packet = &urb->iso_frame_desc[i];
     packet->status = answer->packetStatus[i];
     packet->actual_length = answer->packetLength[i];
-    if (urb->endpoint & 0x80) memcpy(place, data, packet->actual_length);
+    if (data) {
+      memcpy(place, data, packet->actual_length);
+      data += packet->actual_length;
+    }
     place += packet->length;
-    data += packet->actual_length;
   }
+}
+
+static inline void mockedKeepData(struct MockedAnswer *answer, const void *data, int length) {
+  answer->length = length;
+  answer->data = data ? memcpy(malloc(length + 1), data, length) : NULL;
+}
+
+/// The posted URB that an answer is for, or -1.
+static inline int mockedFind(MockedDevice *device, const struct MockedAnswer *answer) {
+  int skip = answer->skip;
+  for (int i = 0; i < device->postedCount; i++) {
+    if (device->posted[i]->endpoint == answer->endpoint && skip-- == 0) return i;
+  }
+  return -1;
 }
 
 /// Gives waiting answers to posted URBs, oldest to oldest.
 static inline void mockedMatch(MockedDevice *device) {
   for (int a = 0; a < device->answerCount;) {
-    int u = 0;
-    while (u < device->postedCount && device->posted[u]->endpoint != device->answers[a].endpoint) u++;
-    if (u == device->postedCount) {
+    struct MockedAnswer *answer = &device->answers[a];
+    int u = mockedFind(device, answer);
+    if (u < 0) {
       a++;
       continue;
     }
-    struct MockedAnswer *answer = &device->answers[a];
-    if (device->posted[u]->type == USBDEVFS_URB_TYPE_ISO) mockedFillPackets(device->posted[u], answer);
-    mockedFinish(device, u, answer->status, answer->length >= 0 ? answer->data : NULL, abs(answer->length));
+    int isIso = device->posted[u]->type == USBDEVFS_URB_TYPE_ISO;
+    if (isIso) mockedFillPackets(device->posted[u], answer);
+    mockedFinish(device, u, answer->status, isIso ? NULL : answer->data, isIso ? 0 : answer->length);
+    free(answer->data);
     memmove(answer, answer + 1, (device->answerCount - a - 1) * sizeof *answer);
     device->answerCount--;
   }
@@ -158,9 +186,12 @@ static inline int mockedDiscardURB(MockedDevice *device, struct usbdevfs_urb *ur
     if (device->posted[i] != urb) continue;
     mockedLog(device, "discard %02x\n", urb->endpoint);
     struct MockedAnswer *data = &device->discarded;
-    int hasData = data->length > 0 && data->endpoint == urb->endpoint;
+    int hasData = data->data && data->endpoint == urb->endpoint;
     mockedFinish(device, i, -ENOENT, hasData ? data->data : NULL, hasData ? data->length : 0);
-    if (hasData) data->length = 0;
+    if (hasData) {
+      free(data->data);
+      data->data = NULL;
+    }
     return 0;
   }
   return EINVAL;
@@ -219,6 +250,20 @@ static inline int mockedControl(MockedDevice *device, struct usbdevfs_ctrltransf
   return 0;
 }
 
+static inline void mockedLogStreams(MockedDevice *device, const char *what, const struct usbdevfs_streams *streams) {
+  mockedLog(device, "%s streams", what);
+  if (streams->num_streams) mockedLog(device, " %u", streams->num_streams);
+  for (unsigned i = 0; i < streams->num_eps; i++) mockedLog(device, "%s%02x", i ? " " : " of ", streams->eps[i]);
+  mockedLog(device, "\n");
+}
+
+static inline int mockedAllocStreams(MockedDevice *device, const struct usbdevfs_streams *streams, long *result) {
+  mockedLogStreams(device, "allocate", streams);
+  int has = device->streams;
+  *result = has && has < (int)streams->num_streams ? has : (int)streams->num_streams;
+  return 0;
+}
+
 static inline enum MockedRequest mockedKind(unsigned long request) {
   switch (request) {
     case USBDEVFS_CLAIMINTERFACE: return mockedClaim;
@@ -241,7 +286,7 @@ static inline int mockedCarryOut(MockedDevice *device, unsigned long request, vo
     number = *(unsigned *)argument;
   switch (request) {
     case USBDEVFS_GET_CAPABILITIES:
-      *(__u32 *)argument = USBDEVFS_CAP_BULK_SCATTER_GATHER | USBDEVFS_CAP_REAP_AFTER_DISCONNECT;
+      *(__u32 *)argument = device->capabilities;
       return 0;
     case USBDEVFS_GET_SPEED: *result = device->speed; return 0;
     case USBDEVFS_CONNECTINFO:
@@ -268,8 +313,8 @@ static inline int mockedCarryOut(MockedDevice *device, unsigned long request, vo
     }
     case USBDEVFS_CLEAR_HALT: mockedLog(device, "clear halt %02x\n", number); return 0;
     case USBDEVFS_RESET: mockedLog(device, "reset\n"); return 0;
-    case USBDEVFS_ALLOC_STREAMS: *result = ((struct usbdevfs_streams *)argument)->num_streams; return 0;
-    case USBDEVFS_FREE_STREAMS: return 0;
+    case USBDEVFS_ALLOC_STREAMS: return mockedAllocStreams(device, argument, result);
+    case USBDEVFS_FREE_STREAMS: mockedLogStreams(device, "free", argument); return 0;
     case USBDEVFS_SUBMITURB: return mockedSubmitURB(device, argument);
     case USBDEVFS_REAPURBNDELAY: return mockedReap(device, argument);
     case USBDEVFS_DISCARDURB: return mockedDiscardURB(device, argument);
@@ -331,6 +376,7 @@ static inline MockedDevice *mockedDeviceNew(UMockdevTestbed *testbed, const char
   device->configuration = 1;
   device->address = address;
   device->speed = speed;
+  device->capabilities = USBDEVFS_CAP_BULK_SCATTER_GATHER | USBDEVFS_CAP_REAP_AFTER_DISCONNECT;
   device->handler = umockdev_ioctl_base_new();
   g_signal_connect(device->handler, "handle-ioctl", G_CALLBACK(mockedHandle), device);
   umockdev_testbed_attach_ioctl(testbed, path, device->handler, NULL);
@@ -383,21 +429,37 @@ static inline void mockedDeviceLetGo(MockedDevice *device) {
   pthread_mutex_unlock(&device->lock);
 }
 
-/// The device's answer to the oldest URB of an endpoint (0 for control), posted already or not. Without data `length`
-/// is what an OUT transfer took.
-static inline void mockedDeviceAnswer(
-    MockedDevice *device, unsigned char endpoint, int status, const void *data, int length) {
+/// A host controller that takes no long URB: libusb cuts what is larger than 16 KiB into several.
+static inline void mockedDeviceTakesShortURBs(MockedDevice *device) {
   pthread_mutex_lock(&device->lock);
-  if (device->answerCount < mockedRules) {
+  device->capabilities = USBDEVFS_CAP_BULK_CONTINUATION | USBDEVFS_CAP_REAP_AFTER_DISCONNECT;
+  pthread_mutex_unlock(&device->lock);
+}
+
+/// The host controller has so many bulk streams and no more.
+static inline void mockedDeviceStreams(MockedDevice *device, int streams) {
+  pthread_mutex_lock(&device->lock);
+  device->streams = streams;
+  pthread_mutex_unlock(&device->lock);
+}
+
+/// The device's answer to the oldest URB of an endpoint (0 for control) but `skip`, posted already or not. Without data
+/// `length` is what an OUT transfer took. Returns 0 when too many wait.
+static inline int mockedDeviceAnswer(
+    MockedDevice *device, unsigned char endpoint, int skip, int status, const void *data, int length) {
+  pthread_mutex_lock(&device->lock);
+  int hasRoom = device->answerCount < mockedRules;
+  if (hasRoom) {
     struct MockedAnswer *answer = &device->answers[device->answerCount++];
     answer->packetCount = 0;
     answer->endpoint = endpoint;
+    answer->skip = skip;
     answer->status = status;
-    answer->length = data ? length : -length;
-    if (data) memcpy(answer->data, data, length);
+    mockedKeepData(answer, data, length);
     mockedMatch(device);
   }
   pthread_mutex_unlock(&device->lock);
+  return hasRoom;
 }
 
 /// The device's answer to the oldest isochronous URB of an endpoint: what becomes of `count` packets, and their data one
@@ -414,7 +476,7 @@ static inline void mockedDeviceAnswerPackets(
       answer->packetLength[i] = length[i];
       bytes += length[i];
     }
-    if (data) memcpy(answer->data, data, bytes);
+    mockedKeepData(answer, data, bytes);
     mockedMatch(device);
   }
   pthread_mutex_unlock(&device->lock);
@@ -425,8 +487,8 @@ static inline void mockedDeviceDiscardData(
     MockedDevice *device, unsigned char endpoint, const void *data, int length) {
   pthread_mutex_lock(&device->lock);
   device->discarded.endpoint = endpoint;
-  device->discarded.length = length;
-  memcpy(device->discarded.data, data, length);
+  free(device->discarded.data);
+  mockedKeepData(&device->discarded, data, length);
   pthread_mutex_unlock(&device->lock);
 }
 

@@ -7,7 +7,7 @@ import Testing
 final class DeviceUser: DeviceOwner, TransferOwner {
   let device: USBDevice
   private let bus = unsafe MockedBus.shared
-  private let pool = BufferPool(capacity: 4096, keep: 16)
+  private let buffers = SizedBufferPools()
   /// What happened: `gone`, `call done`, or the tag and status of a transfer.
   private(set) var events: [String] = []
   /// The bytes of each IN transfer that came back, by tag.
@@ -54,7 +54,7 @@ final class DeviceUser: DeviceOwner, TransferOwner {
     transfer.tag = tag
     transfer.length = length
     transfer.owner = self
-    let buffer = pool.take()
+    let buffer = buffers.take(length)
     if let out { buffer.copy(out.span) }
     transfer.buffer = buffer
     return transfer
@@ -81,7 +81,7 @@ final class DeviceUser: DeviceOwner, TransferOwner {
     for (index, length) in lengths.enumerated() { transfer.packets[index].length = length }
     transfer.length = lengths.reduce(0) { $0 + Int($1) }
     transfer.owner = self
-    let buffer = pool.take()
+    let buffer = buffers.take(transfer.length)
     for bytes in out { buffer.append(bytes.span) }
     transfer.buffer = buffer
     device.submit(transfer)

@@ -120,14 +120,26 @@ let isPreloaded: Bool = {
     unsafe mockedDeviceLetGo(device)
   }
 
-  /// The oldest IN transfer of the endpoint ends, or the next one as soon as it is posted.
-  func answer(_ endpoint: UInt8, status: Int32 = 0, _ bytes: [UInt8]) {
-    unsafe mockedDeviceAnswer(device, endpoint, status, bytes, Int32(bytes.count))
+  /// The oldest IN transfer of the endpoint (behind `skip` older ones) ends, or the next one as soon as it is posted.
+  func answer(_ endpoint: UInt8, skip: Int32 = 0, status: Int32 = 0, _ bytes: [UInt8]) {
+    let isPlanned = unsafe mockedDeviceAnswer(device, endpoint, skip, status, bytes, Int32(bytes.count))
+    #expect(isPlanned != 0, "too many answers wait")
   }
 
   /// As `answer`, for a transfer that brings nothing; `taken` bytes of an OUT transfer went out.
-  func finish(_ endpoint: UInt8, status: Int32 = 0, taken: Int32 = 0) {
-    unsafe mockedDeviceAnswer(device, endpoint, status, nil, taken)
+  func finish(_ endpoint: UInt8, skip: Int32 = 0, status: Int32 = 0, taken: Int32 = 0) {
+    let isPlanned = unsafe mockedDeviceAnswer(device, endpoint, skip, status, nil, taken)
+    #expect(isPlanned != 0, "too many answers wait")
+  }
+
+  /// A host controller that takes no URB over 16 KiB.
+  func takesShortURBs() {
+    unsafe mockedDeviceTakesShortURBs(device)
+  }
+
+  /// The host controller has no more bulk streams than these.
+  func hasStreams(_ count: Int32) {
+    unsafe mockedDeviceStreams(device, count)
   }
 
   /// The oldest isochronous IN transfer of the endpoint ends with these packets.

@@ -410,7 +410,14 @@ struct MockedUsbfsTests {
     #expect(user.perform(.freeStreams(slots: slots)) == .done)
     mocked.fail(mockedStreams, EINVAL)
     #expect(user.perform(.allocateStreams(slots: slots, count: 8)) == .failed)
-    #expect(mocked.takeLog() == ["setting 1 1", "clear halt 82"])
+    #expect(
+      mocked.takeLog() == [
+        "setting 1 1", "clear halt 82", "allocate streams 8 of 02 82", "free streams of 02 82",
+      ])
+    // Fewer than asked for are of no use, and are given back (B5.3).
+    mocked.hasStreams(4)
+    #expect(user.perform(.allocateStreams(slots: slots, count: 8)) == .failed)
+    #expect(mocked.takeLog() == ["allocate streams 8 of 02 82", "free streams of 02 82"])
     user.close()
     mocked.unplug()
   }

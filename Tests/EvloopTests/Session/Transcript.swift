@@ -13,6 +13,9 @@ final class Transcript: PacketReceiver {
   private(set) var ids: [UInt64] = []
   private var words: [String] = []
 
+  /// Words that `take` has to tell.
+  var waiting: Int { words.count }
+
   func take() -> [String] {
     defer { words = [] }
     return words

@@ -1,0 +1,1 @@
+../EvloopTests/Event/EventSupport.swift

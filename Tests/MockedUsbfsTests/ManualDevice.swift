@@ -1,0 +1,1 @@
+../EvloopTests/Device/ManualDevice.swift

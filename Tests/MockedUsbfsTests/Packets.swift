@@ -1,0 +1,1 @@
+../EvloopTests/Protocol/Packets.swift

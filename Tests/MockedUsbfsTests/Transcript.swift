@@ -1,0 +1,1 @@
+../EvloopTests/Session/Transcript.swift
