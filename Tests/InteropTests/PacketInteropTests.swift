@@ -40,6 +40,32 @@ struct PacketInteropTests {
     }
   }
 
+  @Test(
+    "B1.4: lengths that do not fit 16 bits", arguments: [Role.usbHost, .usbGuest], [65535, 65536, 1 << 20])
+  func longBulkPackets(sender: Role, length: Int) {
+    let bytes = [UInt8](repeating: 0x5a, count: length)
+    let sending = CParser.agreed(sender, .all, .all)
+    let receiving = CParser.agreed(sender.peer, .all, .all)
+    for (endpoint, data) in [
+      (0x02, sender == .usbGuest ? bytes : []), (0x82, sender == .usbGuest ? [] : bytes),
+    ] {
+      let header = BulkPacketHeader(
+        endpoint: UInt8(endpoint), status: .success, length: UInt32(length), streamID: 0x0102_0304)
+      check(parts(.bulkPacket, header, data), sender, sending, receiving)
+    }
+    guard sender == .usbHost else { return }
+    let header = BufferedBulkPacketHeader(
+      streamID: 7, length: UInt32(length), endpoint: 0x82, status: .success)
+    check(parts(.bufferedBulkPacket, header, bytes), sender, sending, receiving)
+  }
+
+  private func parts<Header: TypeHeader>(_ type: PacketType, _ header: Header, _ data: [UInt8]) -> PacketParts
+  {
+    let whole = packet(header, id: 9, .all)
+    let typeHeader = Array(whole.suffix(type.typeHeaderSize(.all)))
+    return PacketParts(type: type, id: 9, header: typeHeader, data: data, capabilities: .all)
+  }
+
   private func check(_ packet: PacketParts, _ sender: Role, _ sending: CParser, _ receiving: CParser) {
     let ours = packet.reencoded
     let name = packet.type.description

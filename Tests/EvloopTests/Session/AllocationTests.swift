@@ -33,6 +33,45 @@ struct AllocationTests {
     guest.end(device)
   }
 
+  @Test func aBulkOutRequestAllocatesNothing() throws {
+    for size in [512, 65536] {
+      let data = [UInt8](repeating: 7, count: size)
+      let (guest, device) = try started { $0.bulkOut(1, data) }
+      let request = guest.bulkOut(2, data)
+      expectNone(guest) {
+        guest.sendRaw(request)
+        for _ in 0..<4 { guest.turnQuietly() }
+        device.complete(0, .completed)
+      }
+      guest.end(device)
+    }
+  }
+
+  @Test func aLongBulkRequestAllocatesNothing() throws {
+    let (guest, device) = try started { $0.bulkIn(1, length: 65536) }
+    let request = guest.bulkIn(2, length: 65536)
+    let data = [UInt8](repeating: 7, count: 65536)
+    expectNone(guest) {
+      guest.sendRaw(request)
+      guest.turnQuietly()
+      device.complete(0, .completed, data)
+    }
+    guest.end(device)
+  }
+
+  @Test func aBulkRequestOnAStreamAllocatesNothing() throws {
+    let (guest, device) = try started { $0.bulkIn(1, length: 512, stream: 5) }
+    let requests = (1...4).flatMap { guest.bulkIn(UInt64($0), length: 512, stream: UInt32($0)) }
+    let data = [UInt8](repeating: 7, count: 512)
+    expectNone(guest) {
+      guest.sendRaw(requests)
+      guest.turnQuietly()
+      // In reverse, and past the one on stream 5 that stays.
+      for index in 0..<4 { device.complete(4 - index, .completed, data) }
+    }
+    guest.end(device)
+  }
+
   @Test func anInterruptOutRequestAllocatesNothing() throws {
     let (guest, device) = try started { $0.interruptOut(1, [1, 2, 3]) }
     let request = guest.interruptOut(2, [1, 2, 3])

@@ -20,6 +20,43 @@ struct RequestTests {
     #expect(guest.session?.buffers.inUse == 0)
   }
 
+  @Test("B5.1, B1.4: more than 65535 bytes in one request, both ways, where both sides have 32-bit lengths")
+  func longBulk() throws {
+    let data = (0..<100_000).map { UInt8(truncatingIfNeeded: $0 / 11) }
+    let guest = try GuestHarness()
+    guest.scripted.report(.bulkIn, data)
+    let answers = guest.exchange(guest.bulkIn(1, length: 100_000), guest.bulkOut(2, data))
+    #expect(
+      Set(answers) == ["bulk 82 #1 success 100000 " + Hex.text(data.span), "bulk 02 #2 success 100000"])
+    #expect(guest.scripted.record.last == "submit 02 " + Hex.text(data.span))
+  }
+
+  @Test("B1.4: with 16-bit lengths the header is the short one and 65535 bytes are the most")
+  func shortHeader() throws {
+    let guest = try GuestHarness(capabilities: Capabilities.all.subtracting(.bulkLength32))
+    let data = [UInt8](repeating: 3, count: 65535)
+    guest.scripted.report(.bulkIn, data)
+    #expect(guest.bulkOut(2, [1]).count == 16 + 8 + 1)
+    let answers = guest.exchange(guest.bulkIn(1, length: 65535), guest.bulkOut(2, data))
+    #expect(Set(answers) == ["bulk 82 #1 success 65535 " + Hex.text(data.span), "bulk 02 #2 success 65535"])
+  }
+
+  @Test("B1.8: max-transfer is the longest transfer, both ways")
+  func longestTransfer() throws {
+    var limits = SessionLimits()
+    limits.maxTransfer = 4096
+    let guest = try GuestHarness(limits: limits)
+    guest.scripted.report(.bulkIn, [1])
+    let data = [UInt8](repeating: 1, count: 4097)
+    let answers = guest.exchange(
+      guest.bulkIn(1, length: 4096), guest.bulkIn(2, length: 4097), guest.bulkOut(3, Array(data.dropLast())),
+      guest.bulkOut(4, data))
+    #expect(
+      Set(answers) == [
+        "bulk 82 #1 success 1 01", "bulk 82 #2 inval 0", "bulk 02 #3 success 4096", "bulk 02 #4 inval 0",
+      ])
+  }
+
   @Test("B4.10: interrupt OUT: in order, any length, status and length in the answer")
   func interruptOut() throws {
     let guest = try GuestHarness()
@@ -198,6 +235,24 @@ struct RequestTests {
     guest.scripted.report(.bulkIn, [2])
     guest.settle()
     #expect(guest.take() == ["bulk 82 #6 success 1 02", "bulk 82 #7 inval 0"])
+  }
+
+  @Test("B1.8: 1024 requests and 64 MiB, unless the export says otherwise")
+  func defaultBudgets() throws {
+    let (guest, device) = try manual()
+    for id in 1...1025 as ClosedRange<UInt64> { guest.send(guest.bulkIn(id)) }
+    guest.settle()
+    #expect(device.posted.count == 1024)
+    for _ in 0..<1024 { device.complete(0, .completed) }
+    guest.settle()
+    #expect(guest.take().last == "bulk 82 #1025 inval 0")
+    for id in 1...9 as ClosedRange<UInt64> { guest.send(guest.bulkIn(id, length: 8 << 20)) }
+    guest.settle()
+    #expect(device.posted.map(\.length) == [Int](repeating: 8 << 20, count: 8))
+    for _ in 0..<8 { device.complete(0, .completed) }
+    guest.settle()
+    #expect(guest.take().suffix(2) == ["bulk 82 #8 success 0", "bulk 82 #9 inval 0"])
+    close(guest, device)
   }
 
   @Test("B1.8: what was cancelled counts until the device gave it back")
