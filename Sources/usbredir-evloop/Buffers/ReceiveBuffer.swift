@@ -9,7 +9,8 @@
 /// A region allocated once, and larger memory while something larger than it arrives. Loop thread only.
 @safe final class ReceiveBuffer {
   /// Larger memory up to this many bytes is kept for the next large packet; beyond, it is freed after each.
-  static let keptCapacity = 1 << 20
+  /// SuperSpeed disks are written in pieces of a MiB, and the headers come with it.
+  static let keptCapacity = 1 << 20 + 1 << 10
 
   /// How many bytes the reader needs in one piece; memory beyond the region grows only towards this, by
   /// doubling and only when it is full, so it never exceeds twice what has really arrived.
