@@ -1,0 +1,85 @@
+"""A server in a virtual machine, on a gadget of a real kernel, with what counts its system calls and allocations.
+
+    virtual machine                                                      this process
+    gadget ─▶ dummy_hcd ─▶ usbfs ─▶ server ── hostfwd ──▶ a usb-guest
+
+Built on the end-to-end tier's machines (Tests/e2e).
+"""
+
+import contextlib
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+BENCH = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(BENCH.parent / "Tests" / "e2e"))
+
+import gadgets
+import image
+import lab as laboratory
+from server import MachineServer
+from steps import Steps, wait_until
+
+STRACE, SHIM = "bin/strace", "lib/count-allocations.so"
+SERIAL = "BENCH01"
+
+
+class Machine(laboratory.Lab):
+    """The tier's usb-host machine with strace and the shim in it."""
+
+    def usb_host(self, port, shim):
+        programs = {
+            laboratory.SERVER_IN_MACHINE: self.binary, "bin/udevd": image.udevd(), STRACE: shutil.which("strace"),
+            SHIM: shim}
+        machine = image.machine(self._kernel, laboratory.HOST_MODULES, programs)
+        return self._start("A", machine, [
+            "-netdev", f"user,id=net0,restrict=on,hostfwd=tcp:127.0.0.1:{port}-10.0.2.15:4000",
+            "-device", "e1000,netdev=net0,romfile="])
+
+
+@contextlib.contextmanager
+def serving(binary, function):
+    """The machine, and the port of a server there that has a gadget with this function."""
+    with tempfile.TemporaryDirectory() as directory:
+        shim = pathlib.Path(directory, "count-allocations.so")
+        subprocess.run(
+            ["gcc", "-O2", "-Wall", "-shared", "-fPIC", BENCH / "count-allocations.c", "-o", shim], check=True)
+        machines = Machine(pathlib.Path(binary).resolve(), Steps(False))
+        try:
+            port = laboratory.free_port()
+            host = machines.usb_host(port, shim)
+            host.booted().run("udevd --daemon")
+            gadgets.Gadget(host, 0, function, SERIAL).bind()
+            wait_until(lambda: host.holds(f"grep -q {SERIAL} /sys/bus/usb/devices/*/serial"), 60, "the gadget is plugged in")
+            export = f"id={gadgets.VENDOR:04x}:{gadgets.PRODUCT:04x},serial={SERIAL},listen=0.0.0.0:4000"
+            server = MachineServer(host, f"env LD_PRELOAD=/{SHIM} /{laboratory.SERVER_IN_MACHINE}", [export])
+            server.wait_listening(4000)
+            yield host, port
+            server.stop()
+        finally:
+            machines.close(False)
+
+
+def allocations(host, body):
+    """What the server allocated while `body` ran: itself, and libusb in its name."""
+    before = allocated(host)
+    body()
+    return [after - counted for after, counted in zip(allocated(host), before)]
+
+
+def allocated(host):
+    host.run("kill -USR2 $(cat /run/server.pid); sleep 1")
+    counts = re.findall(r"allocations (\d+) libusb (\d+)", host.run("cat /run/server.log"))[-1]
+    return [int(count) for count in counts]
+
+
+def system_calls(host, body):
+    """strace's table of what the server did while `body` ran, and the number of calls."""
+    host.run("strace -c -f -o /run/strace -p $(cat /run/server.pid) >/dev/null 2>&1 & sleep 3")
+    body()
+    host.run("killall -INT strace; sleep 2")
+    table = host.run("cat /run/strace")
+    return table, int(table.splitlines()[-1].split()[3])
