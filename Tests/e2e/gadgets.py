@@ -2,7 +2,10 @@
 
 from dataclasses import dataclass
 
+from steps import expect, wait_until
+
 VENDOR, PRODUCT = 0x1D6B, 0x0104
+DEVICE_ID = f"{VENDOR:04x}:{PRODUCT:04x}"
 # The id that the kernel's usbtest driver takes for a source/sink device.
 USBTEST_ID = 0x0525, 0xA4A0
 
@@ -28,8 +31,36 @@ def disk(path):
     return Function("mass_storage.disk", {"lun.0/file": path})
 
 
-def source_sink():
-    return Function("SourceSink.test", {"pattern": "1"})
+def source_sink(pattern=1):
+    """Bulk; what usbtest writes and expects with the same `pattern`: 1 counts within a packet, 0 is all zeroes."""
+    return Function("SourceSink.test", {"pattern": str(pattern)})
+
+
+def serial_port():
+    """A CDC ACM port: /dev/ttyGS0 on the inside, /dev/ttyACM0 where it is plugged in."""
+    return Function("acm.port", {})
+
+
+def interrupt_source_sink():
+    """Interrupt endpoints both ways, in the pattern of usbtest; its inside is a program, `InterruptProgram`."""
+    return Function("ffs.interrupt", {})
+
+
+class InterruptProgram:
+    """The program in A that is the inside of an `interrupt_source_sink`. Started before the gadget is bound."""
+
+    def __init__(self, machine):
+        self._machine = machine
+        machine.run("mkdir -p /run/ffs && mount -t functionfs interrupt /run/ffs")
+        machine.run("ffs /run/ffs >/run/ffs.log 2>&1 &")
+        wait_until(lambda: self._log() == "ready", 60, "the gadget's program is ready")
+
+    def check(self):
+        """Fails if it got other data than the pattern."""
+        expect("what the gadget's program says", "ready", self._log())
+
+    def _log(self):
+        return self._machine.run("cat /run/ffs.log")
 
 
 class Gadget:

@@ -14,14 +14,13 @@ from kernel import Kernel
 from server import LocalServer, MachineServer
 from vm import VM
 
-# What a usb-guest's kernel needs for the controller that usb-redir is plugged into, for keyboards, pointers, disks
-# and tests.
-GUEST_MODULES = ["xhci-pci", "usbhid", "hid-generic", "evdev", "usb-storage", "sd_mod", "usbtest pattern=1"]
+# What a usb-guest's kernel needs for the controllers that usb-redir is plugged into, for keyboards, pointers and
+# disks. A scenario names what it needs beside that: a module costs time at every boot.
+GUEST_MODULES = ["xhci-pci", "ehci-pci", "usbhid", "hid-generic", "evdev", "usb-storage", "sd_mod"]
 
 # One bus per gadget, and the drivers of a real usb-host first: the server has to take a device from them.
 HOST_MODULES = [
-    "e1000", "usbhid", "hid-generic", "usb-storage", "sd_mod", "dummy_hcd num=2", "usb_f_hid", "usb_f_mass_storage",
-    "usb_f_ss_lb"]
+    "e1000", "usbhid", "hid-generic", "usb-storage", "sd_mod", "dummy_hcd num=3", "usb_f_hid", "usb_f_mass_storage"]
 
 SERVER_IN_MACHINE = "bin/usbredir-evloop"
 
@@ -30,27 +29,29 @@ class Lab:
     def __init__(self, binary, steps):
         self.binary = binary
         self.step = steps.step
+        self._tell = steps.tell
         self._kernel = Kernel()
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="e2e-"))
         self._machines = []
         self._servers = []
         self._local = []
 
-    def usb_host(self, port):
-        """Machine A, already booting; `port` of the build machine leads to port 4000 in it."""
+    def usb_host(self, *ports, modules=(), arguments=()):
+        """Machine A, already booting; the `ports` of the build machine lead to the ports 4000, 4001… in it."""
         machine = image.machine(
-            self._kernel, HOST_MODULES, {SERVER_IN_MACHINE: self.binary, "bin/udevd": image.udevd()})
+            self._kernel, [*HOST_MODULES, *modules], {SERVER_IN_MACHINE: self.binary, "bin/udevd": image.udevd()})
+        forwards = [f",hostfwd=tcp:127.0.0.1:{port}-10.0.2.15:{4000 + i}" for i, port in enumerate(ports)]
         return self._start("A", machine, [
-            "-netdev", f"user,id=net0,restrict=on,hostfwd=tcp:127.0.0.1:{port}-10.0.2.15:4000",
-            "-device", "e1000,netdev=net0,romfile="])
+            "-netdev", f"user,id=net0,restrict=on{''.join(forwards)}", "-device", "e1000,netdev=net0,romfile=",
+            *arguments])
 
-    def usb_guest(self, controllers, redirections):
+    def usb_guest(self, controllers, redirections, modules=()):
         """Machine B, already booting: USB controllers, and the connections that usb-redir devices are fed from."""
         arguments = [word for controller in controllers for word in ("-device", controller)]
         for number, (bus, chardev) in enumerate(redirections):
             arguments += ["-chardev", f"socket,id=c{number},reconnect=1,{chardev}",
                           "-device", f"usb-redir,chardev=c{number},bus={bus},debug=2"]
-        return self._start("B", image.machine(self._kernel, GUEST_MODULES, {}), arguments)
+        return self._start("B", image.machine(self._kernel, [*GUEST_MODULES, *modules], {}), arguments)
 
     def serve(self, exports, stdin=None):
         """The server on the build machine."""
@@ -64,6 +65,11 @@ class Lab:
         server = MachineServer(host, f"/{SERVER_IN_MACHINE}", exports)
         self._servers.append(server)
         return server
+
+    def report(self, name, text):
+        """What a scenario found out: a file in the laboratory's directory, and with --verbose lines on the screen."""
+        (self.directory / name).write_text(text + "\n")
+        self._tell(text)
 
     def logs(self):
         """The end of what each part had to say, for the report of a failure, as (name, lines)."""

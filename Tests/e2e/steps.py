@@ -1,6 +1,7 @@
 """Steps of a scenario, and the ways in which one fails: each says what was expected and what came instead."""
 
 import contextlib
+import textwrap
 import time
 
 
@@ -19,8 +20,12 @@ class Steps:
             yield
         except (AssertionError, OSError) as error:
             raise StepFailed(f"{name}: {error}") from error
+        self.tell(f"{time.monotonic() - start:6.1f} s  {name}")
+
+    def tell(self, text):
+        """Lines that only --verbose shows."""
         if self._verbose:
-            print(f"    {time.monotonic() - start:6.1f} s  {name}", flush=True)
+            print(textwrap.indent(text, "    "), flush=True)
 
 
 def wait_until(condition, timeout, what, watch=lambda: None, interval=0.1):

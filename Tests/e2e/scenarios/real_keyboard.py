@@ -17,7 +17,6 @@ from lab import free_port
 from steps import expect, expect_same, wait_until
 
 SERIAL = "E2E0001"
-DEVICE_ID = f"{gadgets.VENDOR:04x}:{gadgets.PRODUCT:04x}"
 KEYS = keyboard.sample_keys(200)
 FEW_KEYS = KEYS[:20]
 
@@ -37,7 +36,7 @@ def run(lab):
         wait_until(lambda: driver(host) == "usbhid", 60, "usbhid is bound in A")
 
     with lab.step("the server listens"):
-        server = lab.serve_in(host, [f"id={DEVICE_ID},serial={SERIAL},listen=0.0.0.0:4000"])
+        server = lab.serve_in(host, [f"id={gadgets.DEVICE_ID},serial={SERIAL},listen=0.0.0.0:4000"])
         server.wait_listening(4000)
 
     # Not earlier: slirp would accept B's connection before anybody listens in A.
@@ -52,7 +51,7 @@ def run(lab):
 
     with lab.step("the keyboard appears in B"):
         plugged = Keyboard(Watcher(guest.booted()), PLACE)
-        expect("VID:PID", DEVICE_ID, plugged.wait_plugged())
+        expect("VID:PID", gadgets.DEVICE_ID, plugged.wait_plugged())
         expect("driver in A", "usbfs", driver(host))
     arrive("first guest", plugged, KEYS)
 
