@@ -13,6 +13,8 @@ from steps import expect, wait_until
 SERIAL = "E2EDISK1"
 DISK = "/tmp/disk"
 MEBIBYTES = 8
+# The part of it that is written, and the parts around that one, for dd with blocks of a MiB.
+WRITTEN, OUTSIDE = "skip=2 count=4", ["skip=0 count=2", "skip=6 count=2"]
 CONTROLLERS = ["qemu-xhci,id=xhci,addr=4"]
 
 
@@ -28,7 +30,7 @@ def run(lab):
         wait_until(lambda: host.holds("[ -b /dev/sda ]"), 60, "usb-storage has the disk in A")
 
     with lab.step("the server listens"):
-        server = lab.serve_in(host, [f"id={gadgets.VENDOR:04x}:{gadgets.PRODUCT:04x},serial={SERIAL},listen=0.0.0.0:4000"])
+        server = lab.serve_in(host, [f"id={gadgets.DEVICE_ID},serial={SERIAL},listen=0.0.0.0:4000"])
         server.wait_listening(4000)
 
     guest = lab.usb_guest(CONTROLLERS, [("xhci.0", f"host=127.0.0.1,port={forwarded}")])
@@ -36,14 +38,24 @@ def run(lab):
     with lab.step("the disk appears in B"):
         guest.booted()
         wait_for_disk(guest)
+        expect("A's own driver still has it", False, host.holds("[ -b /dev/sda ]"))
 
     with lab.step(f"{MEBIBYTES} MiB read in B are those of A"):
         expect("sha256", sha256(host, DISK), sha256(guest, "/dev/sda"))
 
-    with lab.step("4 MiB written in B reach A"):
+    with lab.step("4 MiB written in B and synced reach A, and nothing beside them changes"):
         guest.run("dd if=/dev/urandom of=/tmp/data bs=1M count=4 2>/dev/null")
-        guest.run("dd if=/tmp/data of=/dev/sda bs=1M seek=2 conv=fsync 2>/dev/null", timeout=120)
-        expect("sha256", sha256(guest, "/tmp/data"), sha256(host, DISK, "skip=2 count=4"))
+        rest = [sha256(host, DISK, part) for part in OUTSIDE]
+        guest.run("dd if=/tmp/data of=/dev/sda bs=1M seek=2 2>/dev/null && sync", timeout=120)
+        written = sha256(guest, "/tmp/data")
+        expect("sha256 of the written part in A", written, sha256(host, DISK, WRITTEN))
+        expect("sha256 of the rest in A", rest, [sha256(host, DISK, part) for part in OUTSIDE])
+
+    with lab.step("the whole disk, read anew in B, is A's"):
+        # Dropped, or B would compare what it wrote with what it remembers of it.
+        guest.run("echo 3 >/proc/sys/vm/drop_caches")
+        expect("sha256 of the written part in B", written, sha256(guest, "/dev/sda", WRITTEN))
+        expect("sha256", sha256(host, DISK), sha256(guest, "/dev/sda"))
 
     with lab.step("unplugged while it is read, plugged in again, and read whole"):
         guest.run("echo 3 >/proc/sys/vm/drop_caches; dd if=/dev/sda of=/dev/null bs=4k >/dev/null 2>&1 &")
