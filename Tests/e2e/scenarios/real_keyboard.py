@@ -12,6 +12,7 @@ import socket
 
 import gadgets
 import keyboard
+import sysfs
 from evdev import Keyboard, Watcher
 from lab import free_port
 from steps import expect, expect_same, wait_until
@@ -33,7 +34,7 @@ def run(lab):
         host.booted().run("udevd --daemon")
         gadget = gadgets.Gadget(host, 0, gadgets.boot_keyboard(), SERIAL)
         gadget.bind()
-        wait_until(lambda: driver(host) == "usbhid", 60, "usbhid is bound in A")
+        sysfs.wait_driver(host, SERIAL, "usbhid")
 
     with lab.step("the server listens"):
         server = lab.serve_in(host, [f"id={gadgets.DEVICE_ID},serial={SERIAL},listen=0.0.0.0:4000"])
@@ -52,7 +53,7 @@ def run(lab):
     with lab.step("the keyboard appears in B"):
         plugged = Keyboard(Watcher(guest.booted()), PLACE)
         expect("VID:PID", gadgets.DEVICE_ID, plugged.wait_plugged())
-        expect("driver in A", "usbfs", driver(host))
+        expect("driver in A", "usbfs", sysfs.driver(host, SERIAL))
     arrive("first guest", plugged, KEYS)
 
     with lab.step("the caps-lock LED set in B reaches the gadget"):
@@ -88,15 +89,8 @@ def run(lab):
 
     with lab.step("after SIGTERM the server ends with status 0, and A's driver has the keyboard again"):
         expect("status", 0, server.stop())
-        wait_until(lambda: driver(host) == "usbhid", 60, "usbhid is bound in A")
+        sysfs.wait_driver(host, SERIAL, "usbhid")
         plugged.wait_unplugged()
-
-
-def driver(host):
-    """Name of the kernel driver that has the keyboard's interface in A, by the id and not by a bus number."""
-    return host.run(
-        f"cd /sys/bus/usb/devices; for d in *; do [ \"$(cat $d/serial 2>/dev/null)\" = {SERIAL} ]"
-        " && basename $(readlink $d:1.0/driver || echo none); done; true")
 
 
 def type_keys(host, keys):

@@ -1,0 +1,23 @@
+"""USB devices as a machine's kernel sees them, found by serial number: a bus number is another one each time."""
+
+from steps import wait_until
+
+
+def node(machine, serial):
+    """The usbfs node of the device, empty if it is not there."""
+    return _of(machine, serial, "printf '/dev/bus/usb/%03d/%03d' $(cat $d/busnum) $(cat $d/devnum)")
+
+
+def driver(machine, serial):
+    """Name of the driver that has its first interface, "none" if none has it, empty if it is not there."""
+    return _of(machine, serial, "basename $(readlink $d:1.0/driver || echo none)")
+
+
+def wait_driver(machine, serial, name):
+    wait_until(lambda: driver(machine, serial) == name, 60, f"{name} has {serial} in {machine.name}")
+
+
+def _of(machine, serial, command):
+    return machine.run(
+        f"cd /sys/bus/usb/devices; for d in *; do [ \"$(cat $d/serial 2>/dev/null)\" = {serial} ] && {command};"
+        " done; true")
