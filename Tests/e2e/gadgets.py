@@ -51,16 +51,20 @@ class InterruptProgram:
 
     def __init__(self, machine):
         self._machine = machine
+        self._taken = 0
         machine.run("mkdir -p /run/ffs && mount -t functionfs interrupt /run/ffs")
         machine.run("ffs /run/ffs >/run/ffs.log 2>&1 &")
-        wait_until(lambda: self._log() == "ready", 60, "the gadget's program is ready")
+        wait_until(lambda: self._said("ready"), 60, "the gadget's program is ready")
 
-    def check(self):
-        """Fails if it got other data than the pattern."""
-        expect("what the gadget's program says", "ready", self._log())
+    def wait_packets(self, count):
+        """Waits until so many packets have come since the last call. None may have other data than usbtest writes."""
+        self._taken += count
+        wait_until(lambda: self._said("good") + self._said("bad") >= self._taken, 60, f"{count} packets in the gadget")
+        expect("packets with other data", 0, self._said("bad"))
+        expect("packets in the gadget, in all", self._taken, self._said("good"))
 
-    def _log(self):
-        return self._machine.run("cat /run/ffs.log")
+    def _said(self, word):
+        return int(self._machine.run(f"grep -cx {word} /run/ffs.log; true"))
 
 
 class Gadget:

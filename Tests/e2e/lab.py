@@ -66,9 +66,10 @@ class Lab:
         self._servers.append(server)
         return server
 
-    def report(self, name, text):
-        """What a scenario found out: a file in the laboratory's directory, and with --verbose lines on the screen."""
-        (self.directory / name).write_text(text + "\n")
+    def report(self, text):
+        """What a scenario measured: shown with --verbose, and kept with --keep, in the file report.txt."""
+        with open(self.directory / "report.txt", "a") as report:
+            report.write(text + "\n")
         self._tell(text)
 
     def logs(self):
