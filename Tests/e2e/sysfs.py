@@ -13,6 +13,11 @@ def driver(machine, serial):
     return _of(machine, serial, "basename $(readlink $d:1.0/driver || echo none)")
 
 
+def block(machine, serial):
+    """The block device of a disk, empty if there is none (yet)."""
+    return _of(machine, serial, "for b in $d:1.0/host*/target*/*/block/*; do [ -e $b ] && printf /dev/${b##*/}; done")
+
+
 def wait_driver(machine, serial, name):
     wait_until(lambda: driver(machine, serial) == name, 60, f"{name} has {serial} in {machine.name}")
 
