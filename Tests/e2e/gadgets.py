@@ -59,7 +59,8 @@ class InterruptProgram:
     def wait_packets(self, count):
         """Waits until so many packets have come since the last call. None may have other data than usbtest writes."""
         self._taken += count
-        wait_until(lambda: self._said("good") + self._said("bad") >= self._taken, 60, f"{count} packets in the gadget")
+        wait_until(
+            lambda: self._said("good") + self._said("bad") >= self._taken, 60, f"{count} packets in the gadget")
         expect("packets with other data", 0, self._said("bad"))
         expect("packets in the gadget, in all", self._taken, self._said("good"))
 

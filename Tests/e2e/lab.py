@@ -60,10 +60,13 @@ class Lab:
         self._local.append(server)
         return server
 
-    def serve_in(self, host, exports):
-        """The server in machine A."""
-        server = MachineServer(host, f"/{SERVER_IN_MACHINE}", exports)
+    def serve_in(self, host, devices):
+        """The server in machine A, listening: the `devices` that it exports are to be had at the ports 4000, 4001…"""
+        exports = {4000 + i: f"{device},listen=0.0.0.0:{4000 + i}" for i, device in enumerate(devices)}
+        server = MachineServer(host, f"/{SERVER_IN_MACHINE}", exports.values())
         self._servers.append(server)
+        for port in exports:
+            server.wait_listening(port)
         return server
 
     def report(self, text):

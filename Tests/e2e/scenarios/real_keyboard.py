@@ -37,8 +37,7 @@ def run(lab):
         sysfs.wait_driver(host, SERIAL, "usbhid")
 
     with lab.step("the server listens"):
-        server = lab.serve_in(host, [f"id={gadgets.DEVICE_ID},serial={SERIAL},listen=0.0.0.0:4000"])
-        server.wait_listening(4000)
+        server = lab.serve_in(host, [f"id={gadgets.DEVICE_ID},serial={SERIAL}"])
 
     # Not earlier: slirp would accept B's connection before anybody listens in A.
     guest = lab.usb_guest(CONTROLLERS, redirections)

@@ -30,7 +30,8 @@ class Port:
         self._machine.run(f"stty -F {self._node} raw -echo")
 
     def disappear(self):
-        wait_until(lambda: not self._machine.holds(f"[ -e {self._node} ]"), 60, f"{self._node} is gone in {self.name}")
+        wait_until(
+            lambda: not self._machine.holds(f"[ -e {self._node} ]"), 60, f"{self._node} is gone in {self.name}")
 
     def listen(self):
         self._machine.run(f"rm -f /run/received; (head -c {BYTES} <{self._node} | sha256sum >/run/received) &")
@@ -56,8 +57,7 @@ def run(lab):
         sysfs.wait_driver(host, SERIAL, "cdc_acm")
 
     with lab.step("the server listens"):
-        server = lab.serve_in(host, [f"id={gadgets.DEVICE_ID},serial={SERIAL},listen=0.0.0.0:4000"])
-        server.wait_listening(4000)
+        server = lab.serve_in(host, [f"id={gadgets.DEVICE_ID},serial={SERIAL}"])
 
     guest = lab.usb_guest(CONTROLLERS, [("xhci.0", f"host=127.0.0.1,port={forwarded}")], modules=["cdc-acm"])
     inside, outside = Port(host, "/dev/ttyGS0"), Port(guest, "/dev/ttyACM0")
