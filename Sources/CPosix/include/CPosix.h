@@ -82,6 +82,20 @@ ssize_t posixSend(int descriptor, const struct iovec *pieces, int count);
 /// pthread_setname_np(3) for the calling thread, at most 15 bytes.
 void posixNameThread(const char *name);
 
+/// open(2) without a mode, close-on-exec, for files of any size; the descriptor, or -1 with errno.
+int posixOpenFile(const char *path, int flags);
+/// What stat(2) says a path leads to: S_IFREG, S_IFBLK, …; -1 with errno.
+int posixKind(const char *path);
+/// Bytes of an open file or block device; -1 with errno.
+int64_t posixSize(int descriptor);
+/// flock(2), exclusive or shared, without waiting; 0, or -1 with errno (EWOULDBLOCK: somebody has it).
+int posixLock(int descriptor, int exclusive);
+/// pread(2) and pwrite(2) with 64-bit offsets on every machine.
+ssize_t posixReadAt(int descriptor, void *memory, size_t count, uint64_t offset);
+ssize_t posixWriteAt(int descriptor, const void *memory, size_t count, uint64_t offset);
+/// preadv2(2) with RWF_NOWAIT: what is in memory already, else -1 (EAGAIN, or a file system that cannot tell).
+ssize_t posixReadNow(int descriptor, void *memory, size_t count, uint64_t offset);
+
 /// Ignores SIGPIPE for the whole process: a reader that went away is an error of write(2), not our end.
 static inline void posixIgnoreBrokenPipes(void) { signal(SIGPIPE, SIG_IGN); }
 

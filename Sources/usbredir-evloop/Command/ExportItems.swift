@@ -4,9 +4,9 @@
 /// Every key of an export, in the order in which the help lists them.
 let exportKeys = [
   "id", "serial", "nth", "port", "address", "fd", "virtual", "text", "input", "delay", "events",
-  "answer-first", "script", "listen", "connect", "reconnect", "takeover", "name", "interrupt-depth",
-  "max-transfer", "max-requests", "max-request-bytes", "hello-timeout", "keepalive", "user-timeout",
-  "window-probes",
+  "answer-first", "image", "ro", "cdrom", "script", "listen", "connect", "reconnect", "takeover", "name",
+  "interrupt-depth", "max-transfer", "max-requests", "max-request-bytes", "hello-timeout", "keepalive",
+  "user-timeout", "window-probes",
 ]
 
 /// The items of one export. Readers take out what they understand; what is left did not belong.

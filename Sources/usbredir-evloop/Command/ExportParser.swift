@@ -63,12 +63,13 @@ private func takeVirtual(_ items: inout ExportItems) throws(OptionsError) -> Vir
   case "tablet": return .pointer(try takePointer(&items, .tablet))
   case "mouse": return .pointer(try takePointer(&items, .mouse))
   case "echo": return .echo(EchoOptions(answersFirst: try items.takeSwitch("answer-first")))
+  case "disk": return .disk(try takeDisk(&items))
   case "scripted":
     return .scripted(ScriptedOptions(script: try items.take("script"), input: try items.take("input")))
   case "source-sink": return .sourceSink
   default:
     throw OptionsError(
-      "virtual: '" + (kind ?? "") + "' is none of keyboard, tablet, mouse, echo, source-sink, scripted")
+      "virtual: '" + (kind ?? "") + "' is none of keyboard, tablet, mouse, disk, echo, source-sink, scripted")
   }
 }
 
@@ -83,6 +84,22 @@ private func takePointer(
     }
   }
   return PointerOptions(kind: kind, events: events ?? [], input: try items.take("input"))
+}
+
+private func takeDisk(_ items: inout ExportItems) throws(OptionsError) -> DiskOptions {
+  guard let image = try items.take("image") else {
+    throw OptionsError("virtual=disk needs image=PATH, a file or a block device")
+  }
+  return DiskOptions(
+    image: image, isReadOnly: try items.takeSwitch("ro"), isCD: try items.takeSwitch("cdrom"),
+    serial: try items.take("serial", parseDiskSerial))
+}
+
+/// BOT 4.1.1 wants 12 digits or more, and no others than these; a string descriptor holds 126.
+private func parseDiskSerial(_ text: String) throws(OptionsError) -> String {
+  let isValid = text.utf8.allSatisfy { Hex.digit($0) != nil && $0 < UInt8(ascii: "a") }
+  if isValid && 12...126 ~= text.utf8.count { return text }
+  throw OptionsError("'" + text + "' is not 12 to 126 digits 0-9 and A-F, which is what a USB disk needs")
 }
 
 /// Text that the keyboard has keys for.
@@ -182,7 +199,9 @@ private func takeSize(
 private func misplaced(_ key: String, _ device: DeviceSelector) -> OptionsError {
   let home: String
   switch key {
-  case "serial", "nth": home = "id="
+  case "serial": home = "id= or virtual=disk"
+  case "nth": home = "id="
+  case "image", "ro", "cdrom": home = "virtual=disk"
   case "text", "delay": home = "virtual=keyboard"
   case "events": home = "virtual=tablet and virtual=mouse"
   case "input": home = "virtual=keyboard, tablet, mouse or scripted"

@@ -65,6 +65,11 @@ let serveHelp = """
                              press, release, click, double [left | right | middle]
                              wheel N     notches, up is positive
                              wait MS     milliseconds until the next command
+    virtual=disk           a USB stick of ours
+      image=PATH           its blocks: a file or a block device, which nobody else may write
+      ro                   the guest cannot write
+      cdrom                a CD in its drive instead, from an ISO image
+      serial=DIGITS        its serial number, 12 or more of 0-9A-F (made from the path)
     virtual=echo           a HID device that answers each report with the same one, 64 bytes at most
       answer-first         gives the answer before it acknowledges the report
     virtual=source-sink    endpoints of every kind that always have data and take everything

@@ -1,5 +1,5 @@
 // Calls that can sleep, off the loop thread: each on a thread of its own, its result back over a pipe as an
-// event. The pipe's write and read order everything the worker did before everything the loop does with it.
+// event.
 import CPosix
 
 /// Runs what can sleep. Loop thread only.
@@ -9,18 +9,13 @@ import CPosix
 final class BlockingCalls {
   /// Calls whose `then` has not run yet.
   private(set) var running = 0
-  private let reader: Int32
-  private let writer: Int32
+  private let results: HandOff
   private var event: Event?
 
   init(_ loop: EventLoop) throws(SystemError) {
-    var ends: (Int32, Int32) = (-1, -1)
-    let made = unsafe withUnsafeMutableBytes(of: &ends) { bytes in
-      unsafe posixPipe(bytes.assumingMemoryBound(to: Int32.self).baseAddress, 0)
-    }
-    guard made == 0 else { throw SystemError(code: posixErrno(), "pipe for blocking calls") }
-    (reader, writer) = ends
-    event = unsafe Event(loop, descriptor: reader, [.read, .persist], context: self) { _, _, context in
+    results = try HandOff(for: "blocking calls")
+    event = unsafe Event(loop, descriptor: results.reader, [.read, .persist], context: self) {
+      _, _, context in
       guard let context = unsafe context else { return }
       unsafe recover(context, as: BlockingCalls.self).finishOne()?()
     }
@@ -31,8 +26,8 @@ final class BlockingCalls {
   deinit {
     event = nil
     while running > 0 { _ = finishOne() }
-    close(reader)
-    close(writer)
+    close(results.reader)
+    close(results.writer)
   }
 
   /// Runs `work` on a thread of its own, and then `then` with its value on the loop, never before this
@@ -40,7 +35,7 @@ final class BlockingCalls {
   /// is lost.
   func run<Value>(_ work: @escaping () -> Value, then: @escaping (Value) -> Void) {
     running += 1
-    let call = BlockingCall(writer) {
+    let call = BlockingCall(results.writer) {
       let value = work()
       return { then(value) }
     }
@@ -54,34 +49,20 @@ final class BlockingCalls {
   }
 
   private func start(_ call: BlockingCall) -> Bool {
-    var attributes = pthread_attr_t()
-    unsafe pthread_attr_init(&attributes)
-    defer { unsafe pthread_attr_destroy(&attributes) }
-    unsafe pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
-    unsafe pthread_attr_setstacksize(&attributes, BlockingCall.stackSize)
-    // The worker inherits a mask that blocks everything: signals reach the loop's thread.
-    var all = sigset_t()
-    var before = sigset_t()
-    unsafe sigfillset(&all)
-    unsafe pthread_sigmask(SIG_BLOCK, &all, &before)
-    defer { unsafe pthread_sigmask(SIG_SETMASK, &before, nil) }
-    var thread = pthread_t()
     let pointer = unsafe Unmanaged.passRetained(call).toOpaque()
-    let result = unsafe pthread_create(
-      &thread, &attributes,
-      { context in
-        guard let context = unsafe context else { return nil }
-        unsafe posixNameThread("blocking call")
-        unsafe BlockingCall.perform(context)
-        return nil
-      }, pointer)
-    if result != 0 { unsafe Unmanaged<BlockingCall>.fromOpaque(pointer).release() }
-    return result == 0
+    let hasStarted = unsafe startThread(pointer) { context in
+      guard let context = unsafe context else { return nil }
+      unsafe posixNameThread("blocking call")
+      unsafe BlockingCall.perform(context)
+      return nil
+    }
+    if !hasStarted { unsafe Unmanaged<BlockingCall>.fromOpaque(pointer).release() }
+    return hasStarted
   }
 
   /// Takes one finished call from the pipe, waiting for it if there is none, and returns what is left to do.
   private func finishOne() -> (() -> Void)? {
-    guard let pointer = unsafe BlockingCall.receive(reader) else { return nil }
+    guard let pointer = unsafe HandOff.receive(from: results.reader) else { return nil }
     let call = unsafe Unmanaged<BlockingCall>.fromOpaque(pointer).takeRetainedValue()
     running -= 1
     return call.completion
@@ -90,9 +71,6 @@ final class BlockingCalls {
 
 /// One call on its way: to the worker, and back with its completion.
 private final class BlockingCall {
-  /// getaddrinfo(3) and libusb need a few KiB; name service modules more.
-  static let stackSize = 256 * 1024
-
   private(set) var completion: (() -> Void)?
   private let work: () -> () -> Void
   private let writer: Int32
@@ -106,22 +84,11 @@ private final class BlockingCall {
   /// reference of its own any more when it writes, so the loop's is the last one.
   @unsafe static func perform(_ call: UnsafeMutableRawPointer) {
     let writer = unsafe recover(call, as: BlockingCall.self).complete()
-    var pointer = unsafe call
-    // A pipe holds 8192 pointers and takes each in one piece (PIPE_BUF); it fails only for a signal.
-    while unsafe write(writer, &pointer, MemoryLayout.size(ofValue: pointer)) < 0, posixErrno() == EINTR {}
+    unsafe HandOff.send(call, to: writer)
   }
 
   private func complete() -> Int32 {
     completion = work()
     return writer
-  }
-
-  @unsafe static func receive(_ reader: Int32) -> UnsafeMutableRawPointer? {
-    var pointer: UnsafeMutableRawPointer? = nil
-    var count: Int
-    repeat {
-      unsafe count = read(reader, &pointer, MemoryLayout.size(ofValue: pointer))
-    } while count < 0 && posixErrno() == EINTR
-    return unsafe count == MemoryLayout.size(ofValue: pointer) ? pointer : nil
   }
 }

@@ -30,6 +30,8 @@ class VirtualDevice: Device {
 
   /// What waits, by slot; all control transfers wait in slot 0.
   private let endpoints: [VirtualEndpoint]
+  /// The slots on which something waits.
+  private var busy: UInt32 = 0
   private unowned(unsafe) var user: (any DeviceOwner)?
   private var work: Work?
   private var timer: Timer?
@@ -80,8 +82,9 @@ class VirtualDevice: Device {
   /// False when the endpoint has nothing to give, or takes nothing, at the moment: its transfers wait (NAK).
   func isReady(_ endpoint: EndpointAddress) -> Bool { endpoint.number == 0 }
 
-  /// Answers a transfer that is not control, with `give` or `take`. Asked only when the endpoint is ready.
-  func answer(_ transfer: Transfer) -> TransferStatus { .stalled }
+  /// Answers a transfer that is not control, with `give` or `take`. Asked only when the endpoint is ready; nil
+  /// when the transfer has to wait all the same, with `progress` saying what of it has moved.
+  func answer(_ transfer: VirtualTransfer) -> TransferStatus? { .stalled }
 
   /// Answers a control transfer. Overridden for class and vendor requests; the rest goes to `super`.
   func answerControl(_ transfer: Transfer) -> TransferStatus { answerStandardRequest(transfer) }
@@ -114,8 +117,14 @@ class VirtualDevice: Device {
   /// A bus reset, or the end of a user: whatever the guest had set is forgotten.
   func wasReset() {}
 
+  /// A configuration or an alternate setting was chosen: its endpoints start afresh.
+  func wasConfigured() {}
+
   /// True while calls have to wait; `serveSoon` when that ends.
   var holdsCalls: Bool { false }
+
+  /// True while closing has to wait; `serveSoon` when that ends.
+  var holdsClosing: Bool { false }
 
   // MARK: Device
 
@@ -130,11 +139,14 @@ class VirtualDevice: Device {
     transfer.state = .submitted
     transfer.deadline = 0
     transfer.packetsTaken = 0
+    transfer.progress = 0
     if transfer.timeout > 0 {
       transfer.deadline = monotonicNanoseconds() + UInt64(transfer.timeout) * 1_000_000
       withDeadline += 1
     }
-    endpoints[queueSlot(transfer.endpoint)].append(transfer)
+    let slot = queueSlot(transfer.endpoint)
+    endpoints[slot].append(transfer)
+    busy |= 1 << UInt32(slot)
     submitted += 1
     serveSoon()
   }
@@ -205,6 +217,7 @@ class VirtualDevice: Device {
     kill(EndpointTable.allButControl)
     model = description.model(configuration: value)
     bindEndpoints()
+    wasConfigured()
     return true
   }
 
@@ -216,6 +229,7 @@ class VirtualDevice: Device {
     kill(EndpointTable(model).slots(ofInterface: model.interfaces[index].number))
     model.interfaces[index].current = chosen.number
     bindEndpoints()
+    wasConfigured()
     return true
   }
 
@@ -260,12 +274,20 @@ extension VirtualDevice {
     tellGone()
     finishCall()
     // While a call runs the device does nothing else.
-    for endpoint in endpoints where endpoint.count > 0 && call == nil {
-      serve(endpoint)
+    var slot = 0
+    while call == nil, let next = busySlot(from: slot) {
+      serve(endpoints[next])
+      slot = next + 1
     }
     startTimer()
     finishClosing()
     tellPlugged()
+  }
+
+  /// The first slot from `slot` on that has something waiting.
+  private func busySlot(from slot: Int) -> Int? {
+    let slots = busy >> UInt32(slot)
+    return slots == 0 ? nil : slot + slots.trailingZeroBitCount
   }
 
   private func tellGone() {
@@ -298,13 +320,14 @@ extension VirtualDevice {
         continue
       }
       endpoint.remove(after: older)
+      if endpoint.count == 0 { busy &= ~(1 << UInt32(endpoint.address.slot)) }
       complete(transfer, status)
     }
   }
 
   /// How the transfer ends without the device having a say; nil when it does not.
   private func end(of transfer: VirtualTransfer) -> TransferStatus? {
-    transfer.actualLength = 0
+    transfer.actualLength = transfer.progress
     if presence != .present { return .deviceGone }
     if transfer.state == .cancelling { return answerCancelled(transfer) }
     if transfer.deadline > 0 && monotonicNanoseconds() >= transfer.deadline { return .timedOut }
@@ -352,7 +375,10 @@ extension VirtualDevice {
   private func startTimer() {
     let now = monotonicNanoseconds()
     var wake = UInt64.max
-    for endpoint in endpoints where endpoint.count > 0 {
+    var slot = 0
+    while let next = busySlot(from: slot) {
+      let endpoint = endpoints[next]
+      slot = next + 1
       // It may be due by now; only the timer brings its turn.
       if isPaced && endpoint.due > 0 && isReady(endpoint.address) { wake = min(wake, endpoint.due) }
       guard withDeadline > 0 else { continue }
@@ -366,7 +392,7 @@ extension VirtualDevice {
   }
 
   private func finishClosing() {
-    guard let closed else { return }
+    guard let closed, !holdsClosing else { return }
     self.closed = nil
     comeBack()
     closed()

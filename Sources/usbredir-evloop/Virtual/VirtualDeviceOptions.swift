@@ -35,11 +35,24 @@ struct ScriptedOptions: Equatable {
   var input: String?
 }
 
+/// `virtual=disk`: a USB mass storage device, a stick or a CD.
+struct DiskOptions: Equatable {
+  /// `image=`: path of a file or a block device.
+  var image: String
+  /// `ro`: the guest cannot write, and we open it for reading alone.
+  var isReadOnly = false
+  /// `cdrom`: a CD in its drive, which nobody writes.
+  var isCD = false
+  /// `serial=`: 12 hexadecimal digits or more; made from the path unless it is given.
+  var serial: String?
+}
+
 /// Which virtual device an export serves.
 enum VirtualDeviceOptions: Equatable {
   case keyboard(KeyboardOptions)
   case pointer(PointerOptions)
   case echo(EchoOptions)
+  case disk(DiskOptions)
   case scripted(ScriptedOptions)
   /// `virtual=source-sink`: endpoints of every kind that have data and take data.
   case sourceSink
@@ -50,6 +63,7 @@ enum VirtualDeviceOptions: Equatable {
     case .keyboard: "keyboard"
     case .pointer(let options): options.kind.name
     case .echo: "echo"
+    case .disk: "disk"
     case .scripted: "scripted"
     case .sourceSink: "source-sink"
     }
@@ -60,6 +74,7 @@ enum VirtualDeviceOptions: Equatable {
     case .keyboard(let options): options.input
     case .pointer(let options): options.input
     case .echo: nil
+    case .disk: nil
     case .scripted(let options): options.input
     case .sourceSink: nil
     }
@@ -70,12 +85,13 @@ enum VirtualDeviceOptions: Equatable {
 enum VirtualDeviceError: Error, CustomStringConvertible {
   case text(KeyboardTextError)
   case input(SystemError)
+  case disk(SystemError)
   case script(path: String, ScriptError)
 
   var description: String {
     switch self {
     case .text(let error): "text: \(error.description)"
-    case .input(let error): error.description
+    case .input(let error), .disk(let error): error.description
     case .script(let path, let error): "script \(path), \(error.description)"
     }
   }
@@ -88,6 +104,7 @@ extension VirtualDeviceOptions {
     case .keyboard(let options): return try VirtualKeyboard(options, loop: loop, log: log)
     case .pointer(let options): return try VirtualPointer(options, loop: loop, log: log)
     case .echo(let options): return VirtualEcho(options, loop: loop)
+    case .disk(let options): return try VirtualDisk.make(options, loop: loop, log: log)
     case .scripted(let options): return try ScriptedDevice(options, loop: loop, log: log)
     case .sourceSink: return SourceSink(loop: loop)
     }

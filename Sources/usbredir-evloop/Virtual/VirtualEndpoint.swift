@@ -8,6 +8,8 @@ final class VirtualTransfer: Transfer {
   var deadline: UInt64 = 0
   /// Packets of an OUT transfer that the device has taken, if it takes one at a time.
   var packetsTaken = 0
+  /// Bytes that have moved while it waits.
+  var progress = 0
 }
 
 /// A queue of transfers and what the endpoint's model and state say. Loop thread only.

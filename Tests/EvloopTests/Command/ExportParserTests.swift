@@ -19,6 +19,7 @@ struct ExportParserTests {
       ("virtual=mouse,listen=:4000", "virtual=mouse"),
       ("virtual=echo,answer-first,listen=:4000", "virtual=echo"),
       ("virtual=scripted,script=/tmp/a,input=-,listen=:4000", "virtual=scripted"),
+      ("virtual=disk,image=/tmp/a,listen=:4000", "virtual=disk"),
     ])
   func selectors(text: String, description: String) throws {
     #expect(try parseExport(text).device.description == description)
@@ -52,6 +53,24 @@ struct ExportParserTests {
         return
       }
       #expect(echo.answersFirst == answersFirst)
+    }
+  }
+
+  @Test func disks() throws {
+    for (items, options) in [
+      ("image=a", DiskOptions(image: "a")),
+      (
+        "image=/a\\,b,ro,cdrom,serial=0123456789AB",
+        DiskOptions(image: "/a,b", isReadOnly: true, isCD: true, serial: "0123456789AB")
+      ),
+      ("cdrom=off,ro=off,image=a", DiskOptions(image: "a")),
+    ] {
+      guard case .virtual(.disk(let parsed)) = try parseExport("virtual=disk,listen=:1," + items).device
+      else {
+        Issue.record("no disk: \(items)")
+        continue
+      }
+      #expect(parsed == options)
     }
   }
 
@@ -109,7 +128,7 @@ struct ExportParserTests {
       ("fd,listen=:1", "'fd' needs a value"),
       (
         "virtual=piano,listen=:1",
-        "virtual: 'piano' is none of keyboard, tablet, mouse, echo, source-sink, scripted"
+        "virtual: 'piano' is none of keyboard, tablet, mouse, disk, echo, source-sink, scripted"
       ),
       (
         "virtual=mouse,events=click;shove,listen=:1",
@@ -128,17 +147,28 @@ struct ExportParserTests {
         "virtual=mouse,answer-first,listen=:1",
         "'answer-first' goes with virtual=echo, not with virtual=mouse"
       ),
+      ("virtual=disk,listen=:1", "virtual=disk needs image=PATH, a file or a block device"),
+      (
+        "virtual=disk,image=a,serial=0123456789a,listen=:1",
+        "serial: '0123456789a' is not 12 to 126 digits 0-9 and A-F, which is what a USB disk needs"
+      ),
+      ("virtual=disk,image=a,ro=yes,listen=:1", "ro: say 'on' or 'off'"),
+      (
+        "virtual=disk,image=a,input=-,listen=:1",
+        "'input' goes with virtual=keyboard, tablet, mouse or scripted, not with virtual=disk"
+      ),
+      ("virtual=keyboard,image=a,listen=:1", "'image' goes with virtual=disk, not with virtual=keyboard"),
       ("virtual=keyboard,text=a☃,listen=:1", "text: cannot type '☃' (U+2603) on a US layout"),
       ("1:2,text=a,listen=:1", "'text' goes with virtual=keyboard, not with id=0001:0002"),
       (
         "virtual=keyboard,script=a,listen=:1",
         "'script' goes with virtual=scripted, not with virtual=keyboard"
       ),
-      ("port=1-2,serial=a,listen=:1", "'serial' goes with id=, not with port=1-2"),
       (
         "fd=3,input=-,listen=:1",
         "'input' goes with virtual=keyboard, tablet, mouse or scripted, not with fd=3"
       ),
+      ("port=1-2,serial=a,listen=:1", "'serial' goes with id= or virtual=disk, not with port=1-2"),
       ("1:2", "nowhere to serve it; add listen=ADDR:PORT, listen=unix:PATH or connect=ADDR:PORT"),
       ("1:2,listen=:1,connect=:2", "'listen' and 'connect' exclude each other; keep one of them"),
       ("1:2,listen=host", "listen: address 'host': the port is missing; write HOST:PORT"),

@@ -92,6 +92,7 @@ struct ProgramTests {
     "what fails is one line, and a status",
     arguments: [
       (["serve", "virtual=keyboard,lisen=:1"], 2, "did you mean 'listen'?"),
+      (["serve", "virtual=disk,image=/nowhere/x,listen=:0"], 1, "image /nowhere/x: No such file"),
       (["serve", "virtual=keyboard,listen=192.0.2.1:1"], 1, "no interface has this address"),
       (["serve", "virtual=keyboard,connect=unix:/nowhere/x,reconnect=0"], 1, "nobody listens there"),
       (["usbredirect", "--device", "dead:beef"], 1, "neither --to nor --as"),

@@ -9,7 +9,7 @@ final class VirtualUser: DeviceOwner, TransferOwner {
   var events: [String] = []
   /// Called for each transfer that comes back, after it was noted.
   var onCompleted: ((Transfer) -> Void)?
-  private let pool = BufferPool(capacity: 4096, keep: 4)
+  private let buffers = SizedBufferPools()
 
   init(_ loop: EventLoop, _ device: VirtualDevice) {
     self.loop = loop
@@ -74,7 +74,7 @@ final class VirtualUser: DeviceOwner, TransferOwner {
   }
 
   func submit(_ transfer: Transfer, _ data: [UInt8] = []) {
-    let buffer = pool.take()
+    let buffer = buffers.take(max(transfer.length, data.count))
     buffer.copy(data.span)
     transfer.buffer = buffer
     device.submit(transfer)
