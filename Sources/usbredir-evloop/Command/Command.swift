@@ -57,8 +57,12 @@ enum Command {
   private static func runProbe(_ words: [String]) throws(OptionsError) -> Int32 {
     let arguments = try Arguments(words, probeOptions)
     if arguments.has("help") { return printText(probeHelp) }
-    let output = ProbeOutput(print: { printText($0) == 0 }, complain: { printError($0) })
-    return Probe.run(try parseProbe(arguments), output: output)
+    let options = try parseProbe(arguments)
+    // Data has standard output for itself.
+    let descriptor: Int32 = (options.output ?? "") == "-" ? 2 : 1
+    let output = ProbeOutput(
+      print: { printText($0, to: descriptor) == 0 }, complain: { printError($0) })
+    return Probe.run(options, output: output)
   }
 
   private static func runList(_ words: [String]) throws(OptionsError) -> Int32 {

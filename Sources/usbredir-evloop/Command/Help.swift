@@ -129,18 +129,44 @@ let listHelp = """
 let probeHelp = """
   Usage: usbredir-evloop probe [OPTION…] ADDR:PORT | unix:PATH
 
-  Connects to a usbredir server as a virtual machine would, prints the device, its interfaces and
-  endpoints, then starts every interrupt IN endpoint and prints each report with its time; a boot
-  keyboard's reports as keys.
+  Connects to a usbredir server as a virtual machine would and prints the device, its interfaces and
+  endpoints. Then it does what it is asked to, in the order of the options; asked for nothing, it
+  starts every interrupt IN endpoint and prints each report with its time, a boot keyboard's as keys.
 
-    -d, --duration SECONDS  stop after that long; 0: do not wait for reports
-    -n, --count N           stop after N reports
-    -t, --timeout SECONDS   how long to wait for the connection and the device (10)
+        --descriptors       all descriptors as a tree, with their strings
+        --control SETUP     a control request in hexadecimal, as an analyser shows it:
+                            bmRequestType,bRequest,wValue,wIndex,wLength[,DATA]
+        --configuration N   set configuration N
+        --alt IF:SETTING    set the alternate setting of an interface
+        --reset             reset the device
+        --exchange HEX      send a report to the interrupt OUT endpoint, wait for the answer on the
+                            interrupt IN endpoint; --count times. HEX.. fills the packet with zeros
+        --read EP[:TOTAL[:SIZE[:DEPTH]]], --write EP[:TOTAL[:SIZE[:DEPTH]]]
+                            bulk transfers on endpoint EP (hexadecimal): TOTAL bytes (no end) in
+                            transfers of SIZE (64K), DEPTH (8) in flight; K, M, G. Options beside
+                            each other run at the same time. A write sends --input, else a counter
+        --buffered          reads use buffered bulk receiving
+        --disk              read a disk (mass storage, bulk-only) from its beginning: all of it, or
+                            --count blocks
+        --iso EP[:SECONDS]  run the isochronous stream of an endpoint; sets the alternate setting
+                            that has it
+        --latency           round trips of control requests, cycles of start and stop, and of
+                            --exchange, --count of each (1000): percentiles
+    -o, --output FILE       write what IN endpoints bring to FILE; -: to standard output, and all text
+                            to standard error
+    -i, --input FILE        what --write and --iso send; -: standard input
+    -d, --duration SECONDS  stop each after that long; 0: do not wait for reports
+    -n, --count N           stop after N reports, exchanges, round trips, blocks
+    -t, --timeout SECONDS   how long to wait for the connection and the device, or an answer (10)
     -j, --json              one JSON object per line
     -h, --help              this text
 
-  Without --duration and --count it goes on until a signal ends it, the server does, or the device
-  is unplugged. Exit status: 0 the device was described (and, with --count, N reports came), 1 it
-  was not or the connection failed, 2 wrong options.
+  Without --duration and --count reports are watched until a signal ends it, the server does, or the
+  device is unplugged. Exit status: 0 the device was described and all that was asked for worked
+  (with --count, N reports came), 1 it did not or the connection failed, 2 wrong options.
+
+    usbredir-evloop probe --control 80,06,0100,0000,0012 127.0.0.1:4000
+    usbredir-evloop probe --read 82:100M:128K --duration 10 127.0.0.1:4000
+    usbredir-evloop probe --exchange 41.. --latency 127.0.0.1:4000
 
   """

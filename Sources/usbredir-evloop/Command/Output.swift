@@ -1,9 +1,9 @@
 // Text to standard output and standard error, without stdio: C's streams are globals that Swift cannot name.
 import CPosix
 
-/// Writes all of `text` to standard output; the exit status that this leaves, 1 when nobody reads it.
-func printText(_ text: String) -> Int32 {
-  writeAll(1, text) ? 0 : 1
+/// Writes all of `text` to standard output, or to another descriptor; the exit status that this leaves, 1 when nobody reads it.
+func printText(_ text: String, to descriptor: Int32 = 1) -> Int32 {
+  writeAll(descriptor, text) ? 0 : 1
 }
 
 /// One line on standard error, behind the name we were called by.

@@ -37,15 +37,8 @@ protocol DeviceOwner: AnyObject {
   func deviceGone()
 }
 
-/// An open device. Loop thread only.
-protocol Device: AnyObject {
-  /// What the device says of itself, kept current by `perform`.
-  var model: DeviceModel { get }
-  /// One line for logs and errors: `046d:c31c "USB Keyboard" at 1-2.3`.
-  var label: String { get }
-  /// Set by whoever uses it; nil again before that one goes away.
-  var owner: (any DeviceOwner)? { get set }
-
+/// Takes transfers: all of a device that the interrupt engine needs. Loop thread only.
+protocol TransferTaker: AnyObject {
   /// A transfer of this device's kind, idle. `isoPackets` is 0 but for isochronous transfers.
   func makeTransfer(isoPackets: Int) -> Transfer
   /// Takes the transfer until its owner gets it back, whatever happens. Never calls back from within.
@@ -53,6 +46,17 @@ protocol Device: AnyObject {
   /// Asks for the transfer back soon. It completes as `cancelled`, or as whatever was faster. Cancelling what is not
   /// submitted does nothing. May take a millisecond in the kernel: for more than a few use `perform(.cancel)`.
   func cancel(_ transfer: Transfer)
+}
+
+/// An open device. Loop thread only.
+protocol Device: TransferTaker {
+  /// What the device says of itself, kept current by `perform`.
+  var model: DeviceModel { get }
+  /// One line for logs and errors: `046d:c31c "USB Keyboard" at 1-2.3`.
+  var label: String { get }
+  /// Set by whoever uses it; nil again before that one goes away.
+  var owner: (any DeviceOwner)? { get set }
+
   /// Starts a call; one at a time.
   func perform(_ call: DeviceCall)
   /// Gives the device back to the system as it was found (reset, configuration, kernel drivers) and closes it;

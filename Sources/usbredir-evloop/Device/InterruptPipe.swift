@@ -63,7 +63,7 @@ final class InterruptPipe: StreamPipe, TransferOwner, BufferPoolOwner {
   private(set) var errors = 0
   private(set) var recoveries = 0
 
-  private let device: any Device
+  private let device: any TransferTaker
   unowned(unsafe) private let owner: any InterruptPipeOwner
   private let pool: BufferPool
   private var transfers: [Transfer] = []
@@ -78,7 +78,7 @@ final class InterruptPipe: StreamPipe, TransferOwner, BufferPoolOwner {
   private var ending = PipeEnd.stopped
 
   /// - Parameter owner: outlives the pipe.
-  init(_ parameters: PipeParameters, device: any Device, owner: any InterruptPipeOwner) {
+  init(_ parameters: PipeParameters, device: any TransferTaker, owner: any InterruptPipeOwner) {
     precondition(parameters.depth >= 1 && parameters.depth <= 64)
     self.parameters = parameters
     self.device = device

@@ -113,15 +113,11 @@ final class DeviceDetailsReader {
     }
   }
 
-  /// GET_DESCRIPTOR. USB 2.0, 9.4.3.
   private func getDescriptor(
     _ type: UInt8, index: UInt8, language: UInt16, length: UInt16, then: @escaping ControlCompletion
   ) {
-    let setup = SetupPacket(
-      requestType: 0x80, request: StandardRequest.getDescriptor, value: UInt16(type) << 8 | UInt16(index),
-      index: language, length: length)
     do throws(GuestError) {
-      try session.value.control(setup, then: then)
+      try session.value.getDescriptor(type, index: index, language: language, length: length, then: then)
     } catch {
       // As in `start`.
     }

@@ -1,5 +1,5 @@
-// Interrupt receiving as a usb-guest sees it: start and stop of each IN endpoint, what comes from it, and its
-// end.
+// Streams as a usb-guest sees them, interrupt receiving, buffered bulk receiving and isochronous: start and stop
+// on each endpoint, what comes from it, and its end.
 
 /// What happened to receiving on an endpoint.
 enum ReceivingChange: Equatable {
@@ -9,7 +9,7 @@ enum ReceivingChange: Equatable {
   case ended(Status)
 }
 
-/// Which endpoints are being received on, and which answers are due.
+/// Which endpoints have a stream, and which answers are due.
 struct GuestReceiving {
   /// One bit per slot: started and not stopped, the answer there or not.
   fileprivate(set) var slots: UInt32 = 0
@@ -25,40 +25,88 @@ struct GuestReceiving {
 
   /// True while a start or a stop waits for its answer.
   var awaitsAnswers: Bool { asked.contains { !$0.isEmpty } }
+
+  fileprivate mutating func start(_ endpoint: EndpointAddress) {
+    slots |= 1 << UInt32(endpoint.slot)
+    asked[endpoint.slot].append(.start)
+  }
+
+  fileprivate mutating func stop(_ endpoint: EndpointAddress) {
+    asked[endpoint.slot].append(.stop)
+  }
 }
 
 extension GuestSession {
   /// Asks for the reports of an interrupt IN endpoint; the owner hears how it went.
   func startInterruptReceiving(_ endpoint: EndpointAddress) throws(GuestError) {
-    try checkInterruptIn(endpoint)
-    receiving.slots |= 1 << UInt32(endpoint.slot)
-    receiving.asked[endpoint.slot].append(.start)
+    try checkEndpoint(endpoint, .interrupt, isIn: true)
+    receiving.start(endpoint)
     send(StartInterruptReceivingHeader(endpoint: endpoint.rawValue), id: 0)
   }
 
   /// Asks for no more reports; those on their way still come, then the owner hears how it went.
   func stopInterruptReceiving(_ endpoint: EndpointAddress) throws(GuestError) {
-    try checkInterruptIn(endpoint)
-    receiving.asked[endpoint.slot].append(.stop)
+    try checkEndpoint(endpoint, .interrupt, isIn: true)
+    receiving.stop(endpoint)
     send(StopInterruptReceivingHeader(endpoint: endpoint.rawValue), id: 0)
   }
 
-  private func checkInterruptIn(_ endpoint: EndpointAddress) throws(GuestError) {
-    guard let device else { throw .noDevice }
-    guard device[endpoint]?.isInterruptIn == true else { throw .noSuchEndpoint(endpoint, .interrupt) }
+  /// Lets the usb-host read a bulk IN endpoint by itself, in transfers of so many bytes; the owner hears how it went
+  /// (B5.2).
+  func startBulkReceiving(
+    _ endpoint: EndpointAddress, bytesPerTransfer: Int, transfers: Int
+  ) throws(GuestError) {
+    try checkEndpoint(endpoint, .bulk, isIn: true)
+    guard capabilities.contains(.bulkReceiving) else { throw .noBufferedReceiving }
+    receiving.start(endpoint)
+    let header = StartBulkReceivingHeader(
+      streamID: 0, bytesPerTransfer: UInt32(bytesPerTransfer), endpoint: endpoint.rawValue,
+      transfers: UInt8(transfers))
+    send(header, id: 0)
   }
 
-  func receivingStatus(_ header: InterruptReceivingStatusHeader) {
-    let endpoint = EndpointAddress(rawValue: header.endpoint)
-    guard endpoint.isValid else {
-      return bad("interrupt_receiving_status for endpoint " + endpoint.description)
-    }
+  /// As `stopInterruptReceiving`.
+  func stopBulkReceiving(_ endpoint: EndpointAddress) throws(GuestError) {
+    try checkEndpoint(endpoint, .bulk, isIn: true)
+    receiving.stop(endpoint)
+    send(StopBulkReceivingHeader(streamID: 0, endpoint: endpoint.rawValue), id: 0)
+  }
+
+  /// Starts the stream of an isochronous endpoint, IN or OUT; the owner hears how it went (B6.1).
+  func startIsoStream(_ endpoint: EndpointAddress, packetsPerURB: Int, urbs: Int) throws(GuestError) {
+    try checkEndpoint(endpoint, .isochronous, isIn: endpoint.isIn)
+    receiving.start(endpoint)
+    let header = StartIsoStreamHeader(
+      endpoint: endpoint.rawValue, packetsPerURB: UInt8(packetsPerURB), urbs: UInt8(urbs))
+    send(header, id: 0)
+  }
+
+  /// As `stopInterruptReceiving`.
+  func stopIsoStream(_ endpoint: EndpointAddress) throws(GuestError) {
+    try checkEndpoint(endpoint, .isochronous, isIn: endpoint.isIn)
+    receiving.stop(endpoint)
+    send(StopIsoStreamHeader(endpoint: endpoint.rawValue), id: 0)
+  }
+
+  /// Sends the payload of `buffer`, which is the session's from here on, as one packet of a stream that was
+  /// started. There is no answer.
+  func isoOut(_ endpoint: EndpointAddress, _ buffer: PacketBuffer, sequence: UInt64) {
+    let header = IsoPacketHeader(
+      endpoint: endpoint.rawValue, status: .success, length: UInt16(buffer.count))
+    send(buffer, header, id: sequence)
+  }
+
+  // MARK: what the usb-host says
+
+  func streamStatus(_ type: PacketType, _ endpoint: UInt8, _ status: Status) {
+    let endpoint = EndpointAddress(rawValue: endpoint)
+    guard endpoint.isValid else { return bad(type.description + " for endpoint " + endpoint.description) }
     let asked = receiving.asked[endpoint.slot].first
-    guard asked != nil || receiving.isOn(endpoint) && header.status != .success else { return late() }
+    guard asked != nil || receiving.isOn(endpoint) && status != .success else { return late() }
     if asked != nil { receiving.asked[endpoint.slot].removeFirst() }
-    guard header.status == .success else {
+    guard status == .success else {
       receiving.slots &= ~(1 << UInt32(endpoint.slot))
-      return unsafe owner.guest(self, .ended(header.status), on: endpoint)
+      return unsafe owner.guest(self, .ended(status), on: endpoint)
     }
     if asked == .stop { stopped(endpoint) }
     unsafe owner.guest(self, asked == .stop ? .stopped : .started, on: endpoint)
@@ -71,10 +119,17 @@ extension GuestSession {
 
   /// A report, or the answer to an OUT request.
   func interruptPacket(_ id: UInt64, _ header: InterruptPacketHeader, _ data: Span<UInt8>) {
-    let endpoint = EndpointAddress(rawValue: header.endpoint)
-    guard endpoint.isValid else { return bad("interrupt_packet for endpoint " + endpoint.description) }
-    guard endpoint.isIn else { return answered(id, header) }
+    guard header.endpoint & 0x80 != 0 else { return answered(id, header) }
+    streamPacket(.interruptPacket, id, header.endpoint, header.status, data)
+  }
+
+  /// What a stream brings.
+  func streamPacket(
+    _ type: PacketType, _ id: UInt64, _ endpoint: UInt8, _ status: Status, _ data: Span<UInt8>
+  ) {
+    let endpoint = EndpointAddress(rawValue: endpoint)
+    guard endpoint.isValid else { return bad(type.description + " for endpoint " + endpoint.description) }
     guard receiving.isOn(endpoint) else { return late() }
-    unsafe owner.guest(self, received: data, from: endpoint, header.status, sequence: id)
+    unsafe owner.guest(self, received: data, from: endpoint, status, sequence: id)
   }
 }

@@ -27,12 +27,15 @@ enum GuestError: Error, Equatable, CustomStringConvertible {
   case noDevice
   /// The device has no endpoint of this type at this address.
   case noSuchEndpoint(EndpointAddress, TransferType)
+  /// The server has no buffered bulk receiving.
+  case noBufferedReceiving
 
   var description: String {
     switch self {
     case .noDevice: "the server has no device"
     case .noSuchEndpoint(let address, let type):
       "the device has no " + type.name + " endpoint " + address.description
+    case .noBufferedReceiving: "the server has no buffered bulk receiving"
     }
   }
 }
@@ -48,7 +51,7 @@ protocol GuestSessionOwner: AnyObject {
   func guestInfosChanged(_ session: GuestSession)
   /// The device is gone; requests that are in flight end with `ioerror` after this.
   func guestDisconnected(_ session: GuestSession)
-  /// An interrupt_packet from an IN endpoint that is being received on. `data` is valid during the call.
+  /// A packet of a stream that is on: interrupt, buffered bulk or isochronous. `data` is valid during the call.
   /// - Parameter sequence: the packet's id.
   func guest(
     _ session: GuestSession, received data: Span<UInt8>, from endpoint: EndpointAddress, _ status: Status,
@@ -166,13 +169,27 @@ final class GuestSession: ConnectionOwner, PacketReceiver {
     case .deviceConnect: connected(DeviceConnectHeader(decoding: typeHeader))
     case .deviceDisconnect: disconnected()
     case .configurationStatus: answered(id, ConfigurationStatusHeader(decoding: typeHeader))
-    case .interruptReceivingStatus: receivingStatus(InterruptReceivingStatusHeader(decoding: typeHeader))
+    case .altSettingStatus: answered(id, AltSettingStatusHeader(decoding: typeHeader))
+    case .interruptReceivingStatus:
+      let header = InterruptReceivingStatusHeader(decoding: typeHeader)
+      streamStatus(.interruptReceivingStatus, header.endpoint, header.status)
+    case .bulkReceivingStatus:
+      let header = BulkReceivingStatusHeader(decoding: typeHeader)
+      streamStatus(.bulkReceivingStatus, header.endpoint, header.status)
+    case .isoStreamStatus:
+      let header = IsoStreamStatusHeader(decoding: typeHeader)
+      streamStatus(.isoStreamStatus, header.endpoint, header.status)
     case .controlPacket: answered(id, ControlPacketHeader(decoding: typeHeader), data)
     case .interruptPacket: interruptPacket(id, InterruptPacketHeader(decoding: typeHeader), data)
-    case .altSettingStatus, .isoStreamStatus, .bulkStreamsStatus, .bulkReceivingStatus, .bulkPacket,
-      .isoPacket,
-      .bufferedBulkPacket:
-      // Nothing that these answer is ever asked.
+    case .bulkPacket: answered(id, BulkPacketHeader(decoding: typeHeader), data)
+    case .bufferedBulkPacket:
+      let header = BufferedBulkPacketHeader(decoding: typeHeader)
+      streamPacket(.bufferedBulkPacket, id, header.endpoint, header.status, data)
+    case .isoPacket:
+      let header = IsoPacketHeader(decoding: typeHeader)
+      streamPacket(.isoPacket, id, header.endpoint, header.status, data)
+    case .bulkStreamsStatus:
+      // Nothing that this answers is ever asked.
       late()
     case .reset, .setConfiguration, .getConfiguration, .setAltSetting, .getAltSetting, .startIsoStream,
       .stopIsoStream, .startInterruptReceiving, .stopInterruptReceiving, .allocBulkStreams, .freeBulkStreams,

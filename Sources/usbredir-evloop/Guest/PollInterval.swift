@@ -23,7 +23,5 @@ func intervalText(_ microseconds: UInt64) -> String {
 
 /// Seconds with six decimals: `0.004123`.
 func secondsText(_ nanoseconds: UInt64) -> String {
-  let fraction = String(nanoseconds / 1000 % 1_000_000)
-  return String(nanoseconds / 1_000_000_000) + "." + String(repeating: "0", count: 6 - fraction.utf8.count)
-    + fraction
+  fixedText(nanoseconds / 1000, 6)
 }

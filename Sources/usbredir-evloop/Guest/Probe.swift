@@ -1,8 +1,8 @@
-// `probe`: connects as a usb-guest, describes the device, receives on every interrupt IN endpoint, and stops
-// in order.
+// `probe`: connects as a usb-guest, describes the device, then does what it was asked to, one activity after the
+// other, each stopped in order.
 //
-//     connecting ▶ greeting ─hello▶ waiting ─device_connect▶ describing ─details▶ receiving ▶ stopping ▶ over
-//         └───────────┴────────────────┴──── failure, time, signal ──┴───────────────┴───────────────────▲
+//     connecting ▶ greeting ─hello▶ waiting ─device_connect▶ describing ─details▶ active ⇄ stopping ▶ over
+//         └───────────┴────────────────┴──── failure, time, signal ──┴──────────────┴───────────────────▲
 import CPosix
 
 /// Where a probe's lines go.
@@ -16,10 +16,10 @@ struct ProbeOutput {
 /// One look at a usb-host. Loop thread only.
 final class Probe: ConnectorOwner, GuestSessionOwner {
   private enum Stage {
-    case connecting, greeting, waiting, describing, receiving, stopping, over
+    case connecting, greeting, waiting, describing, active, stopping, over
   }
 
-  /// Milliseconds that a usb-host gets to answer what stops receiving.
+  /// Milliseconds that a usb-host gets to answer what stops an activity.
   private static let stopTimeout: UInt32 = 1000
   private static let interrupted = "interrupted"
 
@@ -33,11 +33,16 @@ final class Probe: ConnectorOwner, GuestSessionOwner {
   private var server: String
   private var session: GuestSession?
   private var details: DeviceDetailsReader?
-  private var keyboards = [BootKeyboard?](repeating: nil, count: EndpointTable.count)
-  private var tallies: [ProbeSummary.Tally] = []
-  private var reports = 0
-  /// When receiving was asked for.
+  private var context: ProbeContext?
+  private var sink: DataSink?
+  private var source: DataSource?
+  /// What was begun, the last one running; kept because answers may still come.
+  private var activities: [any ProbeActivity] = []
+  private var isInterrupted = false
+  private var hasFailed = false
+  /// When the first activity began.
   private var start: UInt64 = 0
+  /// Why the activity is being stopped.
   private var reason = ""
   private var timer: Timer?
   private var finish: Work?
@@ -63,6 +68,7 @@ final class Probe: ConnectorOwner, GuestSessionOwner {
       let calls = try BlockingCalls(loop)
       let probe = Probe(loop, options, output: output, log: Log(level: .warning))
       let connector = Connector(loop, to: options.address, calls: calls, owner: probe)
+      try probe.openFiles()
       let stop = { [probe = Unowned(probe)] in probe.value.interrupt() }
       let signals = [
         try SignalEvent(loop, signal: SIGINT, stop), try SignalEvent(loop, signal: SIGTERM, stop),
@@ -83,6 +89,12 @@ final class Probe: ConnectorOwner, GuestSessionOwner {
     timer?.start(milliseconds: options.timeout * 1000)
   }
 
+  /// Opens what bulk and isochronous data goes to and comes from.
+  func openFiles() throws(SystemError) {
+    if let path = options.output { sink = try DataSink(path) }
+    if let path = options.input { source = try DataSource(path, loop) }
+  }
+
   /// Goes on with a connected socket, which is the probe's from here on.
   func adopt(_ descriptor: Int32, to peer: String) {
     guard stage == .connecting else {
@@ -101,8 +113,12 @@ final class Probe: ConnectorOwner, GuestSessionOwner {
   /// A signal: ends the probe in order.
   func interrupt() {
     switch stage {
-    case .receiving: stop(Probe.interrupted)
-    case .stopping: end(reason)
+    case .active:
+      isInterrupted = true
+      stop(Probe.interrupted)
+    case .stopping:
+      isInterrupted = true
+      cut(reason)
     case .over: break
     case .connecting, .greeting, .waiting, .describing: fail("interrupted before the device was described")
     }
@@ -140,7 +156,7 @@ final class Probe: ConnectorOwner, GuestSessionOwner {
     let text = "the device was unplugged"
     switch stage {
     case .describing: fail(text + " before it was described")
-    case .receiving, .stopping: end(text)
+    case .active, .stopping: cut(text)
     case .connecting, .greeting, .waiting, .over: break
     }
   }
@@ -149,33 +165,21 @@ final class Probe: ConnectorOwner, GuestSessionOwner {
     _ session: GuestSession, received data: Span<UInt8>, from endpoint: EndpointAddress, _ status: Status,
     sequence: UInt64
   ) {
-    guard stage == .receiving || stage == .stopping, !hasCount else { return }
-    let time = elapsed(session)
-    guard status == .success else { return tell(.status(time: time, endpoint, .failed(status))) }
-    let keys = keyboards[endpoint.slot]?.changes(data)
-    let bytes = data.indices.map { data[$0] }
-    tell(.report(ProbeReport(time: time, endpoint: endpoint, sequence: sequence, data: bytes, keys: keys)))
-    reports += 1
-    if let index = tallies.firstIndex(where: { $0.endpoint == endpoint }) { tallies[index].reports += 1 }
-    if hasCount, options.count != nil { stop("all reports came") }
+    guard isActive else { return }
+    activities.last?.received(data, from: endpoint, status, sequence: sequence)
   }
 
   func guest(_ session: GuestSession, _ change: ReceivingChange, on endpoint: EndpointAddress) {
-    guard stage == .receiving || stage == .stopping else { return }
-    tell(.status(time: elapsed(session), endpoint, .receiving(change)))
-    if stage == .stopping {
-      if !session.receiving.awaitsAnswers { end(reason) }
-    } else if session.receiving.slots == 0 {
-      end("no endpoint receives any more")
-    }
+    guard isActive else { return }
+    activities.last?.changed(change, on: endpoint)
   }
 
   func guestEnded(_ session: GuestSession, _ reason: GuestEnd) {
     switch (stage, reason) {
     case (.over, _): break
-    case (.stopping, .peerClosed): end(self.reason)
-    case (.receiving, .peerClosed): end(reason.description)
-    case (.receiving, _), (.stopping, _): fail(server + ": " + reason.description)
+    case (.stopping, .peerClosed): cut(self.reason)
+    case (.active, .peerClosed): cut(reason.description)
+    case (.active, _), (.stopping, _): fail(server + ": " + reason.description)
     case (_, .peerClosed):
       fail(server + ": " + reason.description + " before the device was described; another guest may have it")
     case (.greeting, _): fail(server + ": " + reason.description + "; is it a usbredir server?")
@@ -183,48 +187,52 @@ final class Probe: ConnectorOwner, GuestSessionOwner {
     }
   }
 
-  // MARK: describing and receiving
+  // MARK: describing, and what comes then
 
   private func described() {
-    guard stage == .describing, let device = session?.device, let details else { return }
+    guard stage == .describing, let session, let device = session.device, let details else { return }
     timer?.stop()
     tell(.device(device, details.details))
     for interface in device.interfaces { tell(.interface(interface)) }
     for endpoint in device.endpoints {
       tell(.endpoint(endpoint, interval: pollInterval(endpoint.type, endpoint.interval, device.speed)))
     }
-    receive(from: device)
-  }
-
-  private func receive(from device: GuestDevice) {
     guard stage == .describing else { return }
-    stage = .receiving
     start = monotonicNanoseconds()
-    if options.duration == 0 { return end("only the description was asked for") }
-    for endpoint in device.endpoints where endpoint.isInterruptIn { receive(from: endpoint, of: device) }
-    guard !tallies.isEmpty else { return end("the device has no interrupt IN endpoint") }
-    if let duration = options.duration { timer?.start(milliseconds: duration * 1000) }
+    let context = ProbeContext(
+      loop, options, session, log: log, sink: sink, source: source,
+      tell: { [probe = Unowned(self)] in probe.value.tell($0) },
+      ended: { [probe = Unowned(self)] in probe.value.activityEnded($0, $1) })
+    self.context = context
+    begin(options.tasks.first?.activity(context) ?? ReportWatching(context))
   }
 
-  private func receive(from endpoint: GuestEndpoint, of device: GuestDevice) {
-    do throws(GuestError) {
-      try session?.startInterruptReceiving(endpoint.address)
-    } catch {
-      return log.warning(error.description)
+  private var isActive: Bool { stage == .active || stage == .stopping }
+
+  private func begin(_ activity: any ProbeActivity) {
+    stage = .active
+    if let duration = options.duration, duration > 0 { timer?.start(milliseconds: duration * 1000) }
+    activities.append(activity)
+    activity.start()
+  }
+
+  private func activityEnded(_ reason: String, _ failure: String?) {
+    guard isActive else { return }
+    timer?.stop()
+    if let failure { complain(failure) }
+    guard activities.count < options.tasks.count, let context else { return end(reason) }
+    if isInterrupted {
+      complain("interrupted before everything was done")
+      return end(reason)
     }
-    tallies.append(ProbeSummary.Tally(endpoint: endpoint.address))
-    if device.interface(of: endpoint)?.isBootKeyboard == true {
-      keyboards[endpoint.address.slot] = BootKeyboard()
-    }
+    begin(options.tasks[activities.count].activity(context))
   }
 
-  /// Since receiving was asked for; what a peer sent before that counts from then.
-  private func elapsed(_ session: GuestSession) -> UInt64 {
-    session.receivedAt > start ? session.receivedAt - start : 0
+  /// A failure that does not end the probe.
+  private func complain(_ failure: String) {
+    hasFailed = true
+    output.complain(failure)
   }
-
-  /// True when as many reports have come as were asked for.
-  private var hasCount: Bool { options.count.map { reports >= $0 } ?? false }
 
   private func timePassed() {
     let limit = "within " + String(options.timeout) + " s"
@@ -236,47 +244,41 @@ final class Probe: ConnectorOwner, GuestSessionOwner {
     case .waiting:
       fail(server + ": the server has no device: none was announced " + limit + "; is it plugged in?")
     case .describing: described()
-    case .receiving: stop("the time is over")
-    case .stopping: end(reason)
+    case .active: stop("the time is over")
+    case .stopping: cut(reason)
     case .over: break
     }
   }
 
   // MARK: the end
 
-  /// Asks the usb-host to stop, and ends when it has.
+  /// Lets the activity end in order.
   private func stop(_ reason: String) {
     stage = .stopping
     self.reason = reason
     timer?.start(milliseconds: Probe.stopTimeout)
-    guard let session else { return end(reason) }
-    for tally in tallies where session.receiving.isOn(tally.endpoint) {
-      do throws(GuestError) {
-        try session.stopInterruptReceiving(tally.endpoint)
-      } catch {
-        log.warning(error.description)
-      }
-    }
-    if !session.receiving.awaitsAnswers { end(reason) }
+    activities.last?.stop(reason)
   }
 
-  /// The device was described, and what was to be received is here, or will not come.
+  /// The activity cannot go on.
+  private func cut(_ reason: String) {
+    if let failure = activities.last?.cut(reason) { complain(failure) }
+    end(reason)
+  }
+
+  /// The device was described, and what was to be done is done, or will not be.
   private func end(_ reason: String) {
     guard stage != .over else { return }
     stage = .over
     tell(.end(summary(reason)))
-    if let count = options.count, reports < count {
-      output.complain("\(reports) of \(count) reports came: " + reason)
-    } else {
-      exitStatus = 0
-    }
+    exitStatus = hasFailed ? 1 : 0
     finish?.schedule()
   }
 
   /// The probe failed.
   private func fail(_ reason: String) {
     guard stage != .over else { return }
-    let isDescribed = stage == .receiving || stage == .stopping
+    let isDescribed = isActive
     stage = .over
     if isDescribed || options.json { tell(.end(summary(reason))) }
     output.complain(reason)
@@ -285,7 +287,9 @@ final class Probe: ConnectorOwner, GuestSessionOwner {
 
   private func summary(_ reason: String) -> ProbeSummary {
     let duration = start == 0 ? 0 : monotonicNanoseconds() - start
-    return ProbeSummary(reason: reason, duration: duration, tallies: tallies)
+    return ProbeSummary(
+      reason: reason, duration: duration, tallies: activities.last?.tallies ?? [],
+      countsReports: options.tasks.isEmpty)
   }
 
   private func close() {

@@ -9,6 +9,7 @@ enum ProbeEvent: Equatable {
   case endpoint(GuestEndpoint, interval: UInt64?)
   case report(ProbeReport)
   case status(time: UInt64, EndpointAddress, ProbeStatus)
+  case result(ProbeResult)
   case end(ProbeSummary)
 }
 
@@ -40,10 +41,12 @@ struct ProbeSummary: Equatable {
 
   /// Why it is over.
   var reason: String
-  /// From the start of receiving to its end.
+  /// From the start of receiving, or of the first task, to the end.
   var duration: UInt64
   /// One for each endpoint that was started.
   var tallies: [Tally]
+  /// False where no reports were asked for.
+  var countsReports = true
 
   var reports: UInt64 { tallies.reduce(0) { $0 + $1.reports } }
 }

@@ -22,6 +22,7 @@ enum ProbeJSON {
         ("event", jsonString("status")), ("time", secondsText(time)),
         ("endpoint", jsonString(endpoint.description)),
       ] + members(status)
+    case .result(let result): return result.members
     case .end(let summary): return members(summary)
     }
   }

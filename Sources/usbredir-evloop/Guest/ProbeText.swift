@@ -13,6 +13,7 @@ enum ProbeText {
     case .endpoint(let endpoint, let interval): return line(endpoint, interval)
     case .report(let report): return line(report)
     case .status(let time, let endpoint, let status): return timed(time, endpoint, words(status))
+    case .result(let result): return result.text
     case .end(let summary): return line(summary)
     }
   }
@@ -82,7 +83,9 @@ enum ProbeText {
   }
 
   private static func line(_ summary: ProbeSummary) -> String {
-    var text = "end: " + summary.reason + "; " + String(summary.reports)
+    var text = "end: " + summary.reason + "; "
+    guard summary.countsReports else { return text + secondsText(summary.duration) + " s\n" }
+    text += String(summary.reports)
     text += (summary.reports == 1 ? " report" : " reports") + " in " + secondsText(summary.duration) + " s"
     let tallies = summary.tallies.map { $0.endpoint.description + ": " + String($0.reports) }
     return text + (tallies.isEmpty ? "" : " (" + tallies.joined(separator: ", ") + ")") + "\n"

@@ -303,18 +303,3 @@ final class RequestQueue {
     spare = request
   }
 }
-
-extension Status {
-  /// What the guest is told of a transfer's end.
-  init(_ status: TransferStatus) {
-    self =
-      switch status {
-      case .completed: .success
-      case .cancelled: .cancelled
-      case .stalled: .stall
-      case .timedOut: .timeout
-      case .overflow: .babble
-      case .failed, .deviceGone, .noMemory, .refused: .ioerror
-      }
-  }
-}

@@ -1,0 +1,259 @@
+// Bulk transfers as a load: on each endpoint many in flight, and all endpoints at the same time. Reads go to a sink
+// or nowhere; writes come from a source, or are a counter.
+
+final class BulkTransfers: ProbeActivity {
+  private let context: ProbeContext
+  private var pumps: [BulkPump] = []
+  private var isOver = false
+
+  init(_ jobs: [BulkJob], _ context: ProbeContext) {
+    self.context = context
+    pumps = jobs.map { BulkPump($0, context) { [transfers = Unowned(self)] in transfers.value.pumpEnded() } }
+  }
+
+  func start() {
+    for pump in pumps { pump.start() }
+  }
+
+  func stop(_ reason: String) {
+    for pump in pumps { pump.stop() }
+  }
+
+  func cut(_ reason: String) -> String? {
+    isOver = true
+    for pump in pumps { pump.tell() }
+    return "bulk: " + reason
+  }
+
+  func received(_ data: Span<UInt8>, from endpoint: EndpointAddress, _ status: Status, sequence: UInt64) {
+    pumps.first { $0.job.endpoint == endpoint }?.received(data, status)
+  }
+
+  func changed(_ change: ReceivingChange, on endpoint: EndpointAddress) {
+    pumps.first { $0.job.endpoint == endpoint }?.changed(change)
+  }
+
+  private func pumpEnded() {
+    guard !isOver, pumps.allSatisfy({ $0.isOver }) else { return }
+    isOver = true
+    let failures = pumps.compactMap { $0.failure }
+    context.ended("done", failures.isEmpty ? nil : failures.joined(separator: "; "))
+  }
+}
+
+/// Bytes and transfers over time.
+struct Throughput {
+  var begin: UInt64 = 0
+  var end: UInt64 = 0
+  var bytes: UInt64 = 0
+  var transfers: UInt64 = 0
+  var errors: UInt64 = 0
+
+  mutating func add(_ count: Int, at time: UInt64) {
+    bytes += UInt64(count)
+    transfers += 1
+    end = time
+  }
+
+  /// - Parameter unit: the plural of what was counted.
+  func fields(_ unit: String) -> [ProbeResult.Field] {
+    let duration = end > begin ? end - begin : 0
+    return [
+      ("bytes", .number(bytes)), ("duration", .seconds(duration)),
+      ("throughput", .throughput(bytes, in: duration)), (unit, .number(transfers)),
+      ("rate", .decimal(perSecond(transfers * 10, duration), 1, "/s")), ("errors", .number(errors)),
+    ]
+  }
+}
+
+/// The transfers of one endpoint.
+final class BulkPump {
+  let job: BulkJob
+  private(set) var isOver = false
+  private(set) var failure: String?
+  private let context: ProbeContext
+  private let ended: () -> Void
+  private let size: Int
+  private var throughput = Throughput()
+  /// Bytes that came, went, or are in flight.
+  private var claimed: UInt64 = 0
+  private var inFlight: [UInt64] = []
+  /// Nothing more is asked for.
+  private var isStopping = false
+  private var isReceiving = false
+  private var hasAskedToStop = false
+  private var counter: UInt8 = 0
+
+  init(_ job: BulkJob, _ context: ProbeContext, ended: @escaping () -> Void) {
+    self.job = job
+    self.context = context
+    self.ended = ended
+    size = min(job.size, context.session.maxBulkLength)
+  }
+
+  private var isBuffered: Bool { context.options.isBuffered && job.endpoint.isIn }
+  private var label: String { job.endpoint.isIn ? "read" : "write" }
+
+  func start() {
+    throughput.begin = monotonicNanoseconds()
+    do throws(GuestError) {
+      if isBuffered {
+        try context.session.startBulkReceiving(
+          job.endpoint, bytesPerTransfer: size, transfers: min(16, job.depth))
+        isReceiving = true
+      } else {
+        try context.session.checkEndpoint(job.endpoint, .bulk, isIn: job.endpoint.isIn)
+        if !job.endpoint.isIn { context.source?.onReadable = { [pump = Unowned(self)] in pump.value.fill() } }
+        fill()
+      }
+    } catch {
+      fail(error.description)
+      settle()
+    }
+  }
+
+  /// Ends with what has come; IN transfers that have nothing are cancelled.
+  func stop() {
+    guard !isStopping else { return settle() }
+    isStopping = true
+    if isReceiving { stopReceiving() }
+    for id in inFlight { context.session.cancel(id) }
+    settle()
+  }
+
+  func tell() {
+    guard !isOver else { return }
+    isOver = true
+    let status = failure == nil ? "success" : "failed"
+    context.tell(
+      label,
+      [("endpoint", .text(job.endpoint.description)), ("status", .text(status))]
+        + throughput.fields("transfers"))
+  }
+
+  private func fail(_ reason: String) {
+    if failure == nil { failure = label + " " + job.endpoint.description + ": " + reason }
+    isStopping = true
+  }
+
+  private func settle() {
+    guard isStopping, inFlight.isEmpty, !isReceiving, !isOver else { return }
+    tell()
+    ended()
+  }
+
+  // MARK: one request after the other
+
+  private func fill() {
+    while !isStopping, inFlight.count < job.depth {
+      let length = Int(min(UInt64(size), left))
+      guard length > 0 else { break }
+      do throws(GuestError) {
+        guard try job.endpoint.isIn ? ask(length) : send(length) else { break }
+      } catch {
+        fail(error.description)
+      }
+    }
+    if left == 0 && inFlight.isEmpty { isStopping = true }
+    settle()
+  }
+
+  private var left: UInt64 { job.total.map { $0 - min($0, claimed) } ?? .max }
+
+  private func ask(_ length: Int) throws(GuestError) -> Bool {
+    try begun(length, context.session.bulkIn(job.endpoint, length: length, then: completion(length)))
+  }
+
+  /// False when there is nothing to send now.
+  private func send(_ length: Int) throws(GuestError) -> Bool {
+    let buffer = context.session.buffers.take(length)
+    if let source = context.source {
+      switch source.fill(buffer, length: length) {
+      case .bytes: break
+      case .later, .end:
+        buffer.release()
+        if let error = source.failure { fail(error.description) }
+        if source.hasEnded { isStopping = true }
+        return false
+      }
+    } else {
+      buffer.fill(length) { span in
+        for offset in 0..<length {
+          span.put(counter, at: offset)
+          counter &+= 1
+        }
+      }
+    }
+    let count = buffer.count
+    return try begun(count, context.session.bulkOut(job.endpoint, buffer, then: completion(count)))
+  }
+
+  private func begun(_ length: Int, _ id: UInt64) -> Bool {
+    claimed += UInt64(length)
+    inFlight.append(id)
+    return true
+  }
+
+  /// Answers come in the order of the requests, all but cancelled ones (B5.1): the oldest that is in flight is
+  /// the one, and a cancelled one is any.
+  private func completion(_ length: Int) -> GuestCompletion {
+    { status, count, data in
+      self.inFlight.removeFirst()
+      // What did not come is asked for again.
+      self.claimed -= UInt64(length - count)
+      self.arrived(status, count, data)
+      self.fill()
+    }
+  }
+
+  private func arrived(_ status: Status, _ count: Int, _ data: Span<UInt8>) {
+    if status == .success || count > 0 {
+      throughput.add(count, at: job.endpoint.isIn ? context.session.receivedAt : monotonicNanoseconds())
+    }
+    if !data.isEmpty { context.sink?.write(data) }
+    if let error = context.sink?.failure { fail(error.description) }
+    guard status != .success, !(status == .cancelled && isStopping) else { return }
+    throughput.errors += 1
+    fail(status.description)
+    for id in inFlight { context.session.cancel(id) }
+  }
+
+  // MARK: buffered bulk receiving
+
+  func received(_ data: Span<UInt8>, _ status: Status) {
+    guard !isStopping || isReceiving else { return }
+    let count = Int(min(UInt64(data.count), left))
+    claimed += UInt64(count)
+    if status == .success {
+      throughput.add(count, at: context.session.receivedAt)
+      context.sink?.write(data.extracting(0..<count))
+      if let error = context.sink?.failure { fail(error.description) }
+    } else {
+      throughput.errors += 1
+      fail(status.description)
+    }
+    if left == 0 || failure != nil { stopReceiving() }
+  }
+
+  private func stopReceiving() {
+    isStopping = true
+    guard isReceiving, !hasAskedToStop else { return }
+    hasAskedToStop = true
+    do throws(GuestError) {
+      try context.session.stopBulkReceiving(job.endpoint)
+    } catch {
+      isReceiving = false
+    }
+  }
+
+  func changed(_ change: ReceivingChange) {
+    switch change {
+    case .started: return
+    case .stopped: break
+    case .ended(let status): fail("receiving ended: " + status.description)
+    }
+    isReceiving = false
+    isStopping = true
+    settle()
+  }
+}
