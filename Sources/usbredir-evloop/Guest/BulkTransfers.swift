@@ -56,13 +56,14 @@ struct Throughput {
   }
 
   /// - Parameter unit: the plural of what was counted.
-  func fields(_ unit: String) -> [ProbeResult.Field] {
+  func add(to result: inout ProbeResult, _ unit: String) {
     let duration = end > begin ? end - begin : 0
-    return [
-      ("bytes", .number(bytes)), ("duration", .seconds(duration)),
-      ("throughput", .throughput(bytes, in: duration)), (unit, .number(transfers)),
-      ("rate", .decimal(perSecond(transfers * 10, duration), 1, "/s")), ("errors", .number(errors)),
-    ]
+    result.add("bytes", bytes)
+    result.add("duration", seconds: duration)
+    result.add("throughput", .decimal(perSecond(bytes, duration) / 10_000, 2, "MB/s"))
+    result.add(unit, transfers)
+    result.add("rate", .decimal(perSecond(transfers * 10, duration), 1, "/s"))
+    result.add("errors", errors)
   }
 }
 
@@ -124,11 +125,10 @@ final class BulkPump {
   func tell() {
     guard !isOver else { return }
     isOver = true
-    let status = failure == nil ? "success" : "failed"
-    context.tell(
-      label,
-      [("endpoint", .text(job.endpoint.description)), ("status", .text(status))]
-        + throughput.fields("transfers"))
+    var result = ProbeResult(label, "endpoint", job.endpoint.description)
+    result.add("status", text: failure == nil ? "success" : "failed")
+    throughput.add(to: &result, "transfers")
+    context.tell(.result(result))
   }
 
   private func fail(_ reason: String) {

@@ -4,7 +4,8 @@
 final class DescriptorTree: ProbeActivity {
   private let context: ProbeContext
   private var reader: DescriptorReader?
-  private var strings: [UInt8: String] = [:]
+  /// By index.
+  private var strings = [String?](repeating: nil, count: 256)
   private var language: UInt16 = 0
   private var isOver = false
 
@@ -32,10 +33,9 @@ final class DescriptorTree: ProbeActivity {
       return finish("descriptors: the device does not give any")
     }
     var indices: [UInt8] = []
-    forEachDescriptor { descriptor, _ in
+    for descriptor in all {
       for (name, value) in descriptor.values where isStringIndex(name) && value != 0 {
-        let index = UInt8(value)
-        if !indices.contains(index) { indices.append(index) }
+        if !indices.contains(UInt8(value)) { indices.append(UInt8(value)) }
       }
     }
     get(0) { bytes in
@@ -47,7 +47,7 @@ final class DescriptorTree: ProbeActivity {
   private func read(_ indices: [UInt8]) {
     guard let index = indices.first else { return tell() }
     get(index) { bytes in
-      self.strings[index] = stringDescriptorText(bytes)
+      self.strings[Int(index)] = stringDescriptorText(bytes)
       self.read(Array(indices.dropFirst()))
     }
   }
@@ -64,16 +64,17 @@ final class DescriptorTree: ProbeActivity {
 
   private func tell() {
     guard !isOver else { return }
-    forEachDescriptor { descriptor, depth in
-      var result = ProbeResult(
-        event: "descriptor", depth: depth, fields: [("type", .text(descriptor.name))])
+    // What no table knows belongs to the descriptor before it.
+    var parent = 0
+    for descriptor in all {
+      parent = descriptor.depth ?? parent
+      let depth = descriptor.depth ?? parent + 1
+      var result = ProbeResult("descriptor", "type", descriptor.name, depth: depth)
       for (name, value) in descriptor.values {
-        result.fields.append((name, DescriptorTree.value(name, value)))
-        if isStringIndex(name), let text = strings[UInt8(truncatingIfNeeded: value)] {
-          result.fields.append((name.dropFirst(1), .text(text)))
-        }
+        result.add(name, DescriptorTree.value(name, value))
+        if isStringIndex(name), let text = strings[Int(value)] { result.add(name.dropFirst(1), text: text) }
       }
-      if descriptor.values.isEmpty { result.fields.append(("data", .data(descriptor.bytes))) }
+      if descriptor.depth == nil { result.add("data", .data(descriptor.bytes)) }
       context.tell(.result(result))
     }
     finish(nil)
@@ -86,16 +87,11 @@ final class DescriptorTree: ProbeActivity {
     return .number(UInt64(value))
   }
 
-  private func forEachDescriptor(_ body: (Descriptor, _ depth: Int) -> Void) {
-    guard let reader else { return }
-    for bytes in [reader.device] + reader.configurations + [reader.objectStore] {
-      // What no table knows belongs to the descriptor before it.
-      var parent = 0
-      for descriptor in Descriptor.all(bytes) {
-        if let depth = descriptor.depth { parent = depth }
-        body(descriptor, descriptor.depth ?? parent + 1)
-      }
-    }
+  private var all: [Descriptor] {
+    guard let reader else { return [] }
+    var all = Descriptor.all(reader.device)
+    for bytes in reader.configurations { all += Descriptor.all(bytes) }
+    return all + Descriptor.all(reader.objectStore)
   }
 }
 

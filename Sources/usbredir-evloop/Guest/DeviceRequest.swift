@@ -23,7 +23,7 @@ final class DeviceRequest: ProbeActivity {
   }
 
   func stop(_ reason: String) {
-    end(label + ": " + reason)
+    end(reason)
   }
 
   private func send() throws(GuestError) {
@@ -31,62 +31,57 @@ final class DeviceRequest: ProbeActivity {
     switch task {
     case .control(let setup, let data):
       try session.control(setup, data.span) { status, bytes in
-        let bytes = bytes.indices.map { bytes[$0] }
-        self.answered(
-          "control", status,
-          [("length", .number(UInt64(setup.isIn ? bytes.count : data.count))), ("data", .data(bytes))])
+        let count = setup.isIn ? bytes.count : data.count
+        self.answered("length", UInt64(count), status, setup.isIn ? bytes.indices.map { bytes[$0] } : nil)
       }
     case .configuration(let value):
       try session.setConfiguration(value) { status, inForce in
-        self.answered("configuration", status, [("in_force", .number(UInt64(inForce)))])
+        self.answered("in_force", UInt64(inForce), status)
       }
     case .alternateSetting(let interface, let setting):
       try session.setAlternateSetting(interface, setting) { status, inForce in
-        self.answered("alt", status, [("in_force", .number(UInt64(inForce)))])
+        self.answered("in_force", UInt64(inForce), status)
       }
     case .reset:
       try session.reset()
       // A reset has no answer; this one comes behind it.
       try session.getConfiguration { status, inForce in
-        self.answered("reset", status, [("configuration", .number(UInt64(inForce)))])
+        self.answered("configuration", UInt64(inForce), status)
       }
     case .descriptors, .bulk, .disk, .iso, .latency, .exchange: break
     }
   }
 
-  /// Of what: the setup packet as it was given, the number of a configuration, interface and setting.
-  private var subject: String {
+  /// What is asked for, and of what: the setup packet as it was given, a configuration, interface and setting.
+  private var name: (event: String, subject: String) {
     switch task {
     case .control(let setup, _):
-      Hex.text(UInt32(setup.requestType), digits: 2) + "," + Hex.text(UInt32(setup.request), digits: 2) + ","
-        + Hex.text(UInt32(setup.value), digits: 4) + "," + Hex.text(UInt32(setup.index), digits: 4) + ","
-        + Hex.text(UInt32(setup.length), digits: 4)
-    case .configuration(let value): String(value)
-    case .alternateSetting(let interface, let setting): String(interface) + ":" + String(setting)
-    case .reset: "device"
-    case .descriptors, .bulk, .disk, .iso, .latency, .exchange: ""
+      let bytes = [setup.requestType, setup.request].map { Hex.text(UInt32($0), digits: 2) }
+      let words = [setup.value, setup.index, setup.length].map { Hex.text(UInt32($0), digits: 4) }
+      return ("control", (bytes + words).joined(separator: ","))
+    case .configuration(let value): return ("configuration", String(value))
+    case .alternateSetting(let interface, let setting):
+      return ("alt", String(interface) + ":" + String(setting))
+    case .reset, .descriptors, .bulk, .disk, .iso, .latency, .exchange: return ("reset", "device")
     }
   }
 
-  private var label: String {
-    switch task {
-    case .control: "control " + subject
-    case .configuration: "configuration " + subject
-    case .alternateSetting: "alt " + subject
-    default: "reset"
-    }
-  }
-
-  private func answered(_ event: String, _ status: Status, _ fields: [ProbeResult.Field]) {
+  private func answered(_ key: String, _ value: UInt64, _ status: Status, _ data: [UInt8]? = nil) {
     guard !isOver else { return }
-    context.tell(event, [("request", .text(subject)), ("status", .text(status.description))] + fields)
-    end(status == .success ? nil : label + ": " + status.description)
+    let (event, subject) = name
+    var result = ProbeResult(event, "request", subject)
+    result.add("status", text: status.description)
+    result.add(key, value)
+    if let data { result.add("data", .data(data)) }
+    context.tell(.result(result))
+    end(status == .success ? nil : status.description)
   }
 
   private func end(_ failure: String?) {
     guard !isOver else { return }
     isOver = true
     timer?.stop()
-    context.ended("done", failure)
+    let (event, subject) = name
+    context.ended("done", failure.map { event + " " + subject + ": " + $0 })
   }
 }

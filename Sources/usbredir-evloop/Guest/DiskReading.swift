@@ -77,13 +77,13 @@ final class DiskReading: ProbeActivity {
     guard blockSize > 0, blockSize <= UInt32(DiskReading.readSize) else {
       return finish("blocks of \(blockSize) bytes")
     }
-    context.tell(
-      "disk",
-      [
-        ("vendor", text(8, 8)), ("product", text(16, 16)), ("revision", text(32, 4)),
-        ("blocks", .number(blocks)), ("block_size", .number(UInt64(blockSize))),
-        ("bytes", .number(blocks * UInt64(blockSize))),
-      ])
+    var result = ProbeResult("disk", "vendor", text(8, 8))
+    result.add("product", text: text(16, 16))
+    result.add("revision", text: text(32, 4))
+    result.add("blocks", blocks)
+    result.add("block_size", UInt64(blockSize))
+    result.add("bytes", blocks * UInt64(blockSize))
+    context.tell(.result(result))
     end = min(blocks, context.options.count.map { UInt64($0) } ?? blocks)
     throughput.begin = monotonicNanoseconds()
     read()
@@ -151,14 +151,18 @@ final class DiskReading: ProbeActivity {
 
   private func tellThroughput() {
     guard throughput.begin > 0 else { return }
-    context.tell("read", [("endpoint", .text("disk"))] + throughput.fields("transfers"))
+    var result = ProbeResult("read", "endpoint", "disk")
+    throughput.add(to: &result, "transfers")
+    context.tell(.result(result))
   }
 
-  private func text(_ offset: Int, _ length: Int) -> ProbeValue {
-    guard inquiry.count >= offset + length else { return .none }
-    var bytes = Array(inquiry[offset..<offset + length])
-    while let last = bytes.last, last == 0x20 || last == 0 { bytes.removeLast() }
-    return .text(String(decoding: bytes, as: UTF8.self))
+  /// Text of the inquiry's answer, without the blanks that fill it.
+  private func text(_ offset: Int, _ length: Int) -> String {
+    guard inquiry.count >= offset + length else { return "" }
+    var text = ""
+    for index in offset..<offset + length { text.unicodeScalars.append(Unicode.Scalar(inquiry[index])) }
+    while text.hasSuffix(" ") || text.hasSuffix("\0") { text = text.dropLast(1) }
+    return text
   }
 }
 

@@ -77,12 +77,10 @@ final class Exchange: ProbeActivity, InterruptPipeOwner, TransferOwner {
     answers += 1
     latencies.add(roundTrip)
     if !context.options.measuresLatency {
-      context.tell(
-        "exchange",
-        [
-          ("number", .number(UInt64(answers))), ("round_trip", .microseconds(roundTrip)),
-          ("data", .data(answer)),
-        ])
+      var result = ProbeResult("exchange", "number", String(answers))
+      result.add("round_trip", microseconds: roundTrip)
+      result.add("data", .data(answer))
+      context.tell(.result(result))
     }
     next()
   }
@@ -99,7 +97,7 @@ final class Exchange: ProbeActivity, InterruptPipeOwner, TransferOwner {
     guard !isOver else { return }
     isOver = true
     timer?.stop()
-    if count > 1 { context.tell("latency", latencies.fields(of: "exchange")) }
+    if count > 1 { context.tell(.result(latencies.result(of: "exchange"))) }
     transfers?.close { self.context.ended("done", self.missing) }
   }
 

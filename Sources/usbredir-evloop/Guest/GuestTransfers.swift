@@ -2,7 +2,8 @@
 // runs on them as it does on a device of this computer: a posted IN transfer is receiving that was started, and
 // the next packet completes it. Reports that come while nothing is posted are kept, as a device would hold them.
 
-/// One interrupt IN endpoint, and OUT endpoints, of a guest's session. Loop thread only.
+/// An interrupt IN endpoint, and OUT endpoints, of a guest's session: one transfer each way at a time. Loop thread
+/// only.
 final class GuestTransfers: TransferTaker {
   /// Reports kept while nothing is posted; more are lost, and counted.
   static let maxKept = 256
@@ -10,11 +11,11 @@ final class GuestTransfers: TransferTaker {
   private(set) var lost: UInt64 = 0
   private let session: Unowned<GuestSession>
   private let endpoint: EndpointAddress
-  private var posted: [Transfer] = []
-  private var outputs: [(transfer: Transfer, id: UInt64)] = []
+  private var posted: Transfer?
+  private var output: Transfer?
+  private var outputID: UInt64 = 0
   private var kept: [[UInt8]] = []
-  /// Transfers that end without the usb-host, in the next reaps.
-  private var refused: [Transfer] = []
+  /// Looks at what can end without a packet, in the next reaps.
   private var soon: Work?
   /// The usb-host was asked to start, and not to stop since.
   private var isStarted = false
@@ -23,7 +24,7 @@ final class GuestTransfers: TransferTaker {
   init(_ session: GuestSession, _ loop: EventLoop, receiving endpoint: EndpointAddress) {
     self.session = Unowned(session)
     self.endpoint = endpoint
-    soon = Work(on: loop.reaps) { [transfers = Unowned(self)] in transfers.value.completeSoon() }
+    soon = Work(on: loop.reaps) { [transfers = Unowned(self)] in transfers.value.settle() }
   }
 
   deinit {
@@ -36,107 +37,97 @@ final class GuestTransfers: TransferTaker {
 
   func submit(_ transfer: Transfer) {
     transfer.state = .submitted
+    transfer.status = .completed
     do throws(GuestError) {
       if transfer.endpoint.isIn { try post(transfer) } else { try send(transfer) }
     } catch {
-      refused.append(transfer)
-      soon?.schedule()
+      transfer.status = .refused
     }
+    soon?.schedule()
   }
 
   func cancel(_ transfer: Transfer) {
     guard transfer.state == .submitted else { return }
     transfer.state = .cancelling
-    if let output = outputs.first(where: { $0.transfer === transfer }) {
-      return session.value.cancel(output.id)
-    }
-    if posted.allSatisfy({ $0.state == .cancelling }) { stop() }
+    if transfer.endpoint.isIn { stop() } else { session.value.cancel(outputID) }
   }
 
-  /// Stops receiving; `then` is called when the usb-host has, or need not. All transfers must be back.
+  /// Stops receiving; `then` is called when the usb-host has, or need not. Both transfers must be back.
   func close(then: @escaping () -> Void) {
     closed = then
-    if isStarted { stop() }
-    if !session.value.receiving.isOn(endpoint) { soon?.schedule() }
+    stop()
   }
 
   private func post(_ transfer: Transfer) throws(GuestError) {
+    posted = transfer
     if !isStarted { try session.value.startInterruptReceiving(endpoint) }
     isStarted = true
-    posted.append(transfer)
-    if !kept.isEmpty { soon?.schedule() }
   }
 
   private func send(_ transfer: Transfer) throws(GuestError) {
-    guard let buffer = transfer.buffer else { return }
-    var failure: GuestError?
-    buffer.withPayload { data in
-      do throws(GuestError) {
-        let id = try session.value.interruptOut(transfer.endpoint, data) { status, count in
-          self.outputs.removeAll { $0.transfer === transfer }
-          self.complete(transfer, TransferStatus(status), count)
-        }
-        outputs.append((transfer, id))
-      } catch {
-        failure = error
+    output = transfer
+    var id: UInt64?
+    transfer.buffer?.withPayload { data in
+      id = try? session.value.interruptOut(transfer.endpoint, data) { status, count in
+        self.output = nil
+        self.complete(transfer, TransferStatus(status), count)
       }
     }
-    if let failure { throw failure }
+    guard let id else { throw .noDevice }
+    outputID = id
   }
 
   private func stop() {
-    isStarted = false
-    do throws(GuestError) {
-      try session.value.stopInterruptReceiving(endpoint)
-    } catch {
+    if isStarted {
+      isStarted = false
       // Without device or endpoint nothing is being received.
-      soon?.schedule()
+      try? session.value.stopInterruptReceiving(endpoint)
     }
+    soon?.schedule()
   }
 
   // MARK: what the usb-host says
 
   func received(_ data: Span<UInt8>, _ status: Status) {
-    guard let transfer = posted.first else {
+    guard posted != nil else {
       guard status == .success, kept.count < GuestTransfers.maxKept else { return lost += 1 }
       return kept.append(data.indices.map { data[$0] })
     }
-    posted.removeFirst()
-    give(data, TransferStatus(status), transfer)
+    give(data, TransferStatus(status))
   }
 
   func changed(_ change: ReceivingChange) {
-    switch change {
-    case .started: return
-    case .stopped: completePosted(.cancelled) { $0.state == .cancelling }
-    case .ended(let status):
+    if case .ended(let status) = change {
       isStarted = false
-      completePosted(TransferStatus(status)) { _ in true }
+      give(Span(), TransferStatus(status))
     }
-    if !session.value.receiving.isOn(endpoint) { soon?.schedule() }
+    soon?.schedule()
   }
 
-  private func give(_ data: Span<UInt8>, _ status: TransferStatus, _ transfer: Transfer) {
+  /// Completes the posted transfer, if there is one.
+  private func give(_ data: Span<UInt8>, _ status: TransferStatus) {
+    guard let transfer = posted else { return }
+    posted = nil
     guard data.count <= transfer.length else { return complete(transfer, .overflow, 0) }
     transfer.buffer?.copy(data)
     complete(transfer, status, data.count)
   }
 
-  private func completePosted(_ status: TransferStatus, where isOver: (Transfer) -> Bool) {
-    let over = posted.filter(isOver)
-    posted.removeAll(where: isOver)
-    for transfer in over { complete(transfer, status, 0) }
-  }
-
-  private func completeSoon() {
-    while !refused.isEmpty { complete(refused.removeFirst(), .refused, 0) }
-    while !kept.isEmpty, !posted.isEmpty {
-      let report = kept.removeFirst()
-      give(report.span, .completed, posted.removeFirst())
+  private func settle() {
+    if let transfer = output, transfer.status == .refused {
+      output = nil
+      complete(transfer, .refused, 0)
     }
-    guard !isStarted, !session.value.receiving.isOn(endpoint), let closed else { return }
-    self.closed = nil
-    closed()
+    if posted?.status == .refused { give(Span(), .refused) }
+    if posted != nil, !kept.isEmpty {
+      let report = kept.removeFirst()
+      give(report.span, .completed)
+    }
+    guard !isStarted, !session.value.receiving.isOn(endpoint) else { return }
+    if posted?.state == .cancelling { give(Span(), .cancelled) }
+    let then = closed
+    closed = nil
+    then?()
   }
 
   private func complete(_ transfer: Transfer, _ status: TransferStatus, _ count: Int) {

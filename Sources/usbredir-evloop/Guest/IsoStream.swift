@@ -61,12 +61,10 @@ final class IsoStream: ProbeActivity {
   private func select(_ interface: UInt8, _ setting: UInt8) {
     do throws(GuestError) {
       try context.session.setAlternateSetting(interface, setting) { status, inForce in
-        self.context.tell(
-          "alt",
-          [
-            ("request", .text(String(interface) + ":" + String(setting))),
-            ("status", .text(status.description)), ("in_force", .number(UInt64(inForce))),
-          ])
+        var result = ProbeResult("alt", "request", String(interface) + ":" + String(setting))
+        result.add("status", text: status.description)
+        result.add("in_force", UInt64(inForce))
+        self.context.tell(.result(result))
         guard !self.isOver else { return }
         if status == .success { self.begin() } else { self.finish("set_alt_setting: " + status.description) }
       }
@@ -179,19 +177,13 @@ final class IsoStream: ProbeActivity {
     isOver = true
     end?.stop()
     pace?.stop()
-    var fields: [ProbeResult.Field] = [("endpoint", .text(address.description))]
-    fields += throughput.fields("packets")
-    if address.isIn { fields.append(("lost", .number(lost))) }
-    for (number, count) in statuses.enumerated() where number > 0 && count > 0 {
-      fields.append((Status(wire: UInt8(number)).description, .number(count)))
+    var result = ProbeResult("iso", "endpoint", address.description)
+    throughput.add(to: &result, "packets")
+    if address.isIn { result.add("lost", lost) }
+    for number in 1..<statuses.count where statuses[number] > 0 {
+      result.add(Status(wire: UInt8(number)).description, statuses[number])
     }
-    if arrivals.count > 0 {
-      fields += [
-        ("arrival_p50", .microseconds(arrivals.percentile(perMille: 500))),
-        ("arrival_p99", .microseconds(arrivals.percentile(perMille: 990))),
-        ("arrival_max", .microseconds(arrivals.max)),
-      ]
-    }
-    context.tell("iso", fields)
+    if arrivals.count > 0 { arrivals.add(to: &result, "arrival_") }
+    context.tell(.result(result))
   }
 }

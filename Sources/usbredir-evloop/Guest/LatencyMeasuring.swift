@@ -70,7 +70,7 @@ final class LatencyMeasuring: ProbeActivity {
   }
 
   private func phaseEnded() {
-    context.tell("latency", histogram.fields(of: endpoint == nil ? "control" : "start-stop"))
+    context.tell(.result(histogram.result(of: endpoint == nil ? "control" : "start-stop")))
     histogram = Histogram()
     guard !isStopping, endpoint == nil,
       let interrupt = context.session.device?.endpoints.first(where: { $0.isInterruptIn })
@@ -88,10 +88,17 @@ final class LatencyMeasuring: ProbeActivity {
 
 extension Histogram {
   /// How round trips `of` something went.
-  func fields(of what: String) -> [ProbeResult.Field] {
-    [("of", .text(what)), ("count", .number(count))]
-      + [("p50", 500), ("p90", 900), ("p99", 990), ("p99.9", 999)].map { name, perMille in
-        (name, .microseconds(percentile(perMille: perMille)))
-      } + [("max", .microseconds(max))]
+  func result(of what: String) -> ProbeResult {
+    var result = ProbeResult("latency", "of", what)
+    result.add("count", count)
+    add(to: &result, "")
+    return result
+  }
+
+  /// Percentiles and the maximum, each key behind `prefix`.
+  func add(to result: inout ProbeResult, _ prefix: String) {
+    for (name, perMille) in [("p50", 500), ("p90", 900), ("p99", 990), ("p99.9", 999), ("max", 1000)] {
+      result.add(prefix + name, microseconds: percentile(perMille: UInt64(perMille)))
+    }
   }
 }

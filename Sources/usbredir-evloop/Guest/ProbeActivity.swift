@@ -57,10 +57,6 @@ final class ProbeContext {
     let received = session.receivedAt
     return received > time ? received - time : 0
   }
-
-  func tell(_ event: String, _ fields: [ProbeResult.Field]) {
-    tell(.result(ProbeResult(event: event, fields: fields)))
-  }
 }
 
 extension ProbeTask {

@@ -22,7 +22,7 @@ struct ProbeOptions {
   /// Bulk reads use buffered bulk receiving.
   var isBuffered = false
   /// Latencies are measured: each exchange is counted and not printed.
-  var measuresLatency: Bool { tasks.contains(.latency) }
+  var measuresLatency: Bool { tasks.contains { if case .latency = $0 { true } else { false } } }
 }
 
 /// One thing to do with a device.

@@ -9,77 +9,90 @@ enum ProbeValue: Equatable {
   /// A number with so many decimals, and its unit; programs know that from the documentation.
   case decimal(UInt64, Int, String)
   case data([UInt8])
-
-  /// Seconds from nanoseconds.
-  static func seconds(_ nanoseconds: UInt64) -> ProbeValue { .decimal(nanoseconds / 1000, 6, "s") }
-  /// Microseconds from nanoseconds.
-  static func microseconds(_ nanoseconds: UInt64) -> ProbeValue { .decimal(nanoseconds, 3, "µs") }
-  /// Millions of bytes a second.
-  static func throughput(_ bytes: UInt64, in nanoseconds: UInt64) -> ProbeValue {
-    .decimal(perSecond(bytes, nanoseconds) / 10_000, 2, "MB/s")
-  }
 }
 
 /// One line of a result, or one object.
 struct ProbeResult: Equatable {
-  typealias Field = (key: String, value: ProbeValue)
+  struct Field: Equatable {
+    var key: String
+    var value: ProbeValue
+  }
 
   /// What it is about: `read`, `control`.
   var event: String
   /// For the lines of a tree, which do not begin with the event: the indentation.
   var depth: Int?
   /// The first says of what, and has no label in the text.
-  var fields: [Field]
+  private(set) var fields: [Field]
 
-  static func == (left: ProbeResult, right: ProbeResult) -> Bool {
-    left.event == right.event && left.depth == right.depth && left.fields.count == right.fields.count
-      && zip(left.fields, right.fields).allSatisfy { $0.0 == $1.0 && $0.1 == $1.1 }
+  /// `key` and `subject` are the first field.
+  init(_ event: String, _ key: String, _ subject: String, depth: Int? = nil) {
+    self.event = event
+    self.depth = depth
+    fields = [Field(key: key, value: .text(subject))]
+  }
+
+  // Out of line: a result is mostly these calls.
+  @inline(never) mutating func add(_ key: String, _ value: ProbeValue) {
+    fields.append(Field(key: key, value: value))
+  }
+
+  @inline(never) mutating func add(_ key: String, _ number: UInt64) { add(key, .number(number)) }
+
+  @inline(never) mutating func add(_ key: String, text: String?) { add(key, text.map { .text($0) } ?? .none) }
+
+  /// Seconds from nanoseconds.
+  @inline(never) mutating func add(_ key: String, seconds nanoseconds: UInt64) {
+    add(key, .decimal(nanoseconds / 1000, 6, "s"))
+  }
+
+  /// Microseconds from nanoseconds.
+  @inline(never) mutating func add(_ key: String, microseconds nanoseconds: UInt64) {
+    add(key, .decimal(nanoseconds, 3, "µs"))
   }
 
   /// `read 0x82: success, bytes 4096, …`
   var text: String {
-    var parts: [String] = []
-    var dump = ""
-    for field in fields.dropFirst() {
-      let label = field.key.split(at: "_").joined(separator: " ")
+    var text = depth == nil ? event + " " : String(repeating: " ", count: 2 * (depth ?? 0))
+    for (index, field) in fields.enumerated() {
+      if case .none = field.value { continue }
+      text += index == 0 ? "" : index == 1 ? ": " : ", "
+      if index > 0, field.key != "status" { text += field.key.split(at: "_").joined(separator: " ") + " " }
       switch field.value {
       case .none: break
-      case .text(let text): parts.append((label == "status" ? "" : label + " ") + printable(text))
-      case .number(let number): parts.append(label + " " + String(number))
-      case .decimal(let value, let places, let unit):
-        parts.append(label + " " + fixedText(value, places) + " " + unit)
-      case .data(let bytes): dump = dumpText(bytes)
+      case .text(let value): text += printable(value)
+      case .number(let value): text += String(value)
+      case .decimal(let value, let places, let unit): text += fixedText(value, places) + " " + unit
+      case .data(let bytes): text += dumpText(bytes)
       }
     }
-    var head = depth == nil ? event + " " : String(repeating: " ", count: 2 * (depth ?? 0))
-    switch fields.first?.value {
-    case .text(let subject): head += printable(subject)
-    case .number(let number): head += String(number)
-    default: break
-    }
-    return head + ": " + parts.joined(separator: ", ") + dump + "\n"
+    return text + "\n"
   }
 
   /// Members of an object.
   var members: [(String, String)] {
-    [("event", jsonString(event))]
-      + fields.map { field in
-        switch field.value {
-        case .none: (field.key, "null")
-        case .text(let text): (field.key, jsonString(text))
-        case .number(let number): (field.key, String(number))
-        case .decimal(let value, let places, _): (field.key, fixedText(value, places))
-        case .data(let bytes): (field.key, jsonString(Hex.text(bytes.span)))
-        }
-      }
+    [("event", jsonString(event))] + fields.map { ($0.key, ProbeResult.json($0.value)) }
+  }
+
+  private static func json(_ value: ProbeValue) -> String {
+    switch value {
+    case .none: "null"
+    case .text(let text): jsonString(text)
+    case .number(let number): String(number)
+    case .decimal(let value, let places, _): fixedText(value, places)
+    case .data(let bytes): jsonString(Hex.text(bytes.span))
+    }
   }
 
   /// Bytes in the line when they are few, else sixteen to a line behind their offset.
   private func dumpText(_ bytes: [UInt8]) -> String {
+    guard bytes.count > 16 else {
+      return bytes.map { Hex.text(UInt32($0), digits: 2) }.joined(separator: " ")
+    }
     var text = ""
     for (index, byte) in bytes.enumerated() {
-      if bytes.count > 16, index % 16 == 0 { text += "\n  " + Hex.text(UInt32(index), digits: 4) + " " }
-      text += (index == 0 && bytes.count <= 16 ? ", " : " ") + Hex.text(UInt32(byte), digits: 2)
+      if index % 16 == 0 { text += "\n  " + Hex.text(UInt32(index), digits: 4) + " " }
+      text += " " + Hex.text(UInt32(byte), digits: 2)
     }
     return text
   }
