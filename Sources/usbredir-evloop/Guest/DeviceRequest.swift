@@ -10,7 +10,7 @@ final class DeviceRequest: ProbeActivity {
   init(_ task: ProbeTask, _ context: ProbeContext) {
     self.task = task
     self.context = context
-    timer = Timer(context.loop) { [request = Unowned(self)] in request.value.stop("no answer") }
+    timer = Timer(context.loop) { [request = Unowned(self)] in request.value.timePassed() }
   }
 
   func start() {
@@ -24,6 +24,10 @@ final class DeviceRequest: ProbeActivity {
 
   func stop(_ reason: String) {
     end(reason)
+  }
+
+  private func timePassed() {
+    end("no answer within " + String(context.options.timeout) + " s")
   }
 
   private func send() throws(GuestError) {

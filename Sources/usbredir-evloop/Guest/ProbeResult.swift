@@ -104,7 +104,7 @@ func perSecond(_ count: UInt64, _ nanoseconds: UInt64) -> UInt64 {
   count * 1_000_000 / max(1, nanoseconds / 1000)
 }
 
-/// A number of the smallest decimal, with its point: 12345 and 2 are `123.45`.
+/// A number of the smallest of `places` decimals, 1 or more, with its point: 12345 and 2 are `123.45`.
 func fixedText(_ value: UInt64, _ places: Int) -> String {
   var scale: UInt64 = 1
   for _ in 0..<places { scale *= 10 }

@@ -153,3 +153,63 @@ final class GuestRecord: GuestSessionOwner {
     }
   }
 }
+
+/// A probe whose output is kept.
+final class ProbeRun {
+  let loop: EventLoop
+  private(set) var text = ""
+  private(set) var complaints: [String] = []
+  /// False: nobody reads.
+  var isRead = true
+  private(set) var probe: Probe?
+
+  init(
+    _ loop: EventLoop, json: Bool = false, duration: UInt32? = nil, count: Int? = nil, timeout: UInt32 = 10,
+    tasks: [ProbeTask] = [], _ more: (inout ProbeOptions) -> Void = { _ in }
+  ) {
+    self.loop = loop
+    var options = ProbeOptions(address: .unix("/nowhere"))
+    options.json = json
+    options.duration = duration
+    options.count = count
+    options.timeout = timeout
+    options.tasks = tasks
+    more(&options)
+    let output = ProbeOutput(
+      print: { [run = Unowned(self)] in
+        run.value.text += $0
+        return run.value.isRead
+      },
+      complain: { [run = Unowned(self)] in run.value.complaints.append($0) })
+    probe = Probe(loop, options, output: output, log: Log(level: .error))
+  }
+
+  /// The text with times, and what is made of them, taken out.
+  var lines: [String] {
+    text.split(separator: "\n").map { line in
+      String(line).replacing(/\d+\.\d{6}/, with: "T").replacing(/\d+\.\d{3} µs/, with: "U")
+        .replacing(/\d+\.\d{2} MB/, with: "R MB").replacing(/\d+\.\d \/s/, with: "R /s")
+    }
+  }
+
+  /// The lines behind the description, as they are without it.
+  var results: [String] {
+    Array(lines.drop { !$0.hasPrefix("endpoint") }.drop { $0.hasPrefix("endpoint") })
+  }
+
+  func turns(untilLine start: String) -> Bool {
+    loop.turns { self.lines.contains { $0.hasPrefix(start) || $0.hasSuffix(start) } }
+  }
+
+  /// Runs the loop until the probe stops it; a probe that hangs is stopped and has no status.
+  func finish() -> Int32? {
+    var hangs = false
+    let guardTimer = Timer(loop) { [loop = Unowned(loop)] in
+      hangs = true
+      loop.value.stop()
+    }
+    guardTimer.start(milliseconds: 10_000)
+    withExtendedLifetime(guardTimer) { loop.run() }
+    return hangs ? nil : probe?.exitStatus
+  }
+}

@@ -5,58 +5,7 @@ import Testing
 
 private let interruptIn = EndpointAddress(rawValue: 0x81)
 
-/// A probe whose output is kept.
-private final class ProbeRun {
-  let loop: EventLoop
-  private(set) var text = ""
-  private(set) var complaints: [String] = []
-  /// False: nobody reads.
-  var isRead = true
-  private(set) var probe: Probe?
-
-  init(
-    _ loop: EventLoop, json: Bool = false, duration: UInt32? = nil, count: Int? = nil, timeout: UInt32 = 10
-  ) {
-    self.loop = loop
-    var options = ProbeOptions(address: .unix("/nowhere"))
-    options.json = json
-    options.duration = duration
-    options.count = count
-    options.timeout = timeout
-    let output = ProbeOutput(
-      print: { [run = Unowned(self)] in
-        run.value.text += $0
-        return run.value.isRead
-      },
-      complain: { [run = Unowned(self)] in run.value.complaints.append($0) })
-    probe = Probe(loop, options, output: output, log: Log(level: .error))
-  }
-
-  /// The text with times taken out.
-  var lines: [String] {
-    text.split(separator: "\n").map { line in
-      String(line).replacing(/\d+\.\d{6}/, with: "T")
-    }
-  }
-
-  func turns(untilLine start: String) -> Bool {
-    loop.turns { self.lines.contains { $0.hasPrefix(start) || $0.hasSuffix(start) } }
-  }
-
-  /// Runs the loop until the probe stops it; a probe that hangs is stopped and has no status.
-  func finish() -> Int32? {
-    var hangs = false
-    let guardTimer = Timer(loop) { [loop = Unowned(loop)] in
-      hangs = true
-      loop.value.stop()
-    }
-    guardTimer.start(milliseconds: 10_000)
-    withExtendedLifetime(guardTimer) { loop.run() }
-    return hangs ? nil : probe?.exitStatus
-  }
-}
-
-private let scriptedHead = [
+let scriptedHead = [
   "server: test, \(productVersion)",
   "capabilities: \(Capabilities.all.description)",
   "device: 1209:0002, release 1.00, full speed, class by-interface (0/0/0)",

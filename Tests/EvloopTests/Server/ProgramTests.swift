@@ -202,4 +202,40 @@ struct ProgramTests {
     #expect(program.status() == 0)
     #expect(program.rest().output == "\n")
   }
+
+  @Test("probe against serve: what is asked for is done in order, and a failure is a status")
+  func probe() throws {
+    let path = socketPath("probe")
+    let server = try Program(["serve", "virtual=scripted,listen=unix:\(path)"])
+    _ = server.lines(until: "listening on ")
+    let probe = try Program([
+      "probe", "--json", "--alt", "0:1", "--control", "80,00,0000,0000,0002", "--control", "c0,1,0,0,1",
+      "--write", "02:1K:64", "unix:" + path,
+    ])
+    #expect(probe.status() == 1)
+    let (errors, output) = probe.rest()
+    #expect(errors == "usbredir-evloop: control c0,01,0000,0000,0001: stall\n")
+    let events = output.split(separator: "\n").suffix(5).compactMap {
+      $0.firstMatch(of: /^{"event": "(\w+)"/)?.output.1
+    }
+    #expect(events == ["alt", "control", "control", "write", "end"])
+    server.signal(SIGTERM)
+    #expect(server.status() == 0)
+  }
+
+  @Test("probe with --output - keeps standard output for the data")
+  func probeOutput() throws {
+    let path = socketPath("probe-output")
+    try "report 82 616263\n".write(toFile: path + ".script", atomically: true, encoding: .utf8)
+    defer { _ = unsafe unlink(path + ".script") }
+    let server = try Program(["serve", "virtual=scripted,script=\(path).script,listen=unix:\(path)"])
+    _ = server.lines(until: "listening on ")
+    let probe = try Program(["probe", "--read", "82:3:64", "--output", "-", "unix:" + path])
+    #expect(probe.status() == 0)
+    let (errors, output) = probe.rest()
+    #expect(output == "abc")
+    #expect(errors.contains("read 0x82: success, bytes 3,"))
+    server.signal(SIGTERM)
+    #expect(server.status() == 0)
+  }
 }
