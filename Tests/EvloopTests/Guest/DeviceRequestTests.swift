@@ -188,7 +188,7 @@ struct DeviceRequestTests {
         "      descriptor 0x21: data 03 21 11", "      endpoint: bEndpointAddress 0x81, b",
         "        companion: bMaxBurst 2, bmAttrib", "          descriptor 0x24: data 03 24 09",
         "          descriptor 0x25: data 04 25 01", "  object store: wTotalLength 12, bNumDev",
-        "    descriptor 0x10: data 07 10 02 06 00 ", "end: done; T s",
+        "    descriptor 0x10: data 07 10 02 06 00", "end: done; T s",
       ])
   }
 
