@@ -93,7 +93,7 @@ protocol PipeOwner: AnyObject {
 }
 
 /// Cancels a pipe's transfers, last posted first; `tag` has when they were posted.
-func cancelYoungestFirst(_ transfers: [Transfer], on device: any Device) {
+func cancelYoungestFirst(_ transfers: [Transfer], on device: any TransferTaker) {
   for transfer in transfers.sorted(byKey: { $0.tag }).reversed() where transfer.state == .submitted {
     device.cancel(transfer)
   }

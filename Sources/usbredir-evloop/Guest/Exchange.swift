@@ -146,20 +146,27 @@ final class Exchange: ProbeActivity, InterruptPipeOwner, TransferOwner {
     buffer.release()
   }
 
+  func pipe(
+    _ pipe: InterruptPipe, received packets: [IsoPacket], in buffer: PacketBuffer, sequence: UInt64
+  ) {
+    // An interrupt endpoint has none.
+    buffer.release()
+  }
+
   func pipe(_ pipe: InterruptPipe, failed status: TransferStatus, sequence: UInt64) {}
 
-  func pipe(_ pipe: InterruptPipe, ended reason: PipeEnd) {
+  func pipe(_ pipe: any StreamPipe, ended reason: PipeEnd) {
     isReading = false
     if answer == nil, failure == nil { failure = "interrupt IN: " + reason.description }
     settle()
   }
 
-  func pipeNeedsCancel(_ pipe: InterruptPipe) {
+  func pipeNeedsCancel(_ pipe: any StreamPipe) {
     pipe.cancelPosted()
   }
 
   // A single read that reports its stall asks for none of these.
-  func pipeNeedsClearHalt(_ pipe: InterruptPipe) {}
+  func pipeNeedsClearHalt(_ pipe: any StreamPipe) {}
   func pipeNeedsDelay(_ pipe: InterruptPipe, milliseconds: UInt32) {}
   func pipePaused(_ pipe: InterruptPipe) {}
   func pipeResumed(_ pipe: InterruptPipe) {}
