@@ -8,7 +8,9 @@ final class BulkTransfers: ProbeActivity {
 
   init(_ jobs: [BulkJob], _ context: ProbeContext) {
     self.context = context
-    pumps = jobs.map { BulkPump($0, context) { [transfers = Unowned(self)] in transfers.value.pumpEnded() } }
+    for job in jobs {
+      pumps.append(BulkPump(job, context) { [transfers = Unowned(self)] in transfers.value.pumpEnded() })
+    }
   }
 
   func start() {
@@ -34,10 +36,14 @@ final class BulkTransfers: ProbeActivity {
   }
 
   private func pumpEnded() {
-    guard !isOver, pumps.allSatisfy({ $0.isOver }) else { return }
+    guard !isOver else { return }
+    var failures: String?
+    for pump in pumps {
+      guard pump.isOver else { return }
+      if let failure = pump.failure { failures = failures.map { $0 + "; " + failure } ?? failure }
+    }
     isOver = true
-    let failures = pumps.compactMap { $0.failure }
-    context.ended("done", failures.isEmpty ? nil : failures.joined(separator: "; "))
+    context.ended("done", failures)
   }
 }
 

@@ -7,6 +7,7 @@ final class DescriptorTree: ProbeActivity {
   /// By index.
   private var strings = [String?](repeating: nil, count: 256)
   private var language: UInt16 = 0
+  private var lines: [ProbeResult] = []
   private var isOver = false
 
   init(_ context: ProbeContext) {
@@ -32,10 +33,12 @@ final class DescriptorTree: ProbeActivity {
     guard let reader, !reader.device.isEmpty else {
       return finish("descriptors: the device does not give any")
     }
+    collect()
     var indices: [UInt8] = []
-    for descriptor in all {
-      for (name, value) in descriptor.values where isStringIndex(name) && value != 0 {
-        if !indices.contains(UInt8(value)) { indices.append(UInt8(value)) }
+    for line in lines {
+      for field in line.fields {
+        guard case .number(let index) = field.value, isStringIndex(field.key), index != 0 else { continue }
+        if !indices.contains(UInt8(index)) { indices.append(UInt8(index)) }
       }
     }
     get(0) { bytes in
@@ -64,34 +67,28 @@ final class DescriptorTree: ProbeActivity {
 
   private func tell() {
     guard !isOver else { return }
-    // What no table knows belongs to the descriptor before it.
-    var parent = 0
-    for descriptor in all {
-      parent = descriptor.depth ?? parent
-      let depth = descriptor.depth ?? parent + 1
-      var result = ProbeResult("descriptor", "type", descriptor.name, depth: depth)
-      for (name, value) in descriptor.values {
-        result.add(name, DescriptorTree.value(name, value))
-        if isStringIndex(name), let text = strings[Int(value)] { result.add(name.dropFirst(1), text: text) }
+    for line in lines {
+      var result = line
+      for field in line.fields {
+        guard case .number(let index) = field.value, isStringIndex(field.key) else { continue }
+        if let text = strings[Int(index)] { result.add(field.key.dropFirst(1), text: text) }
       }
-      if descriptor.depth == nil { result.add("data", .data(descriptor.bytes)) }
       context.tell(.result(result))
     }
     finish(nil)
   }
 
-  private static func value(_ name: String, _ value: UInt32) -> ProbeValue {
-    if name.hasPrefix("bcd") { return .text(bcdText(UInt16(value))) }
-    if name.hasPrefix("id") { return .text(Hex.text(value, digits: 4)) }
-    if name.hasPrefix("bm") || name == "bEndpointAddress" { return .text("0x" + Hex.text(value, digits: 2)) }
-    return .number(UInt64(value))
-  }
-
-  private var all: [Descriptor] {
-    guard let reader else { return [] }
-    var all = Descriptor.all(reader.device)
-    for bytes in reader.configurations { all += Descriptor.all(bytes) }
-    return all + Descriptor.all(reader.objectStore)
+  /// What there is, without the strings.
+  private func collect() {
+    guard let reader else { return }
+    // What no table knows belongs to the descriptor before it.
+    var parent = 0
+    for bytes in [reader.device] + reader.configurations + [reader.objectStore] {
+      for descriptor in Descriptor.all(bytes) {
+        parent = descriptor.depth ?? parent
+        lines.append(descriptor.result(depth: descriptor.depth ?? parent + 1))
+      }
+    }
   }
 }
 
@@ -115,26 +112,38 @@ struct Descriptor: Equatable {
     return all
   }
 
-  var name: String { layout?.name ?? "descriptor 0x" + Hex.text(UInt32(bytes[1]), digits: 2) }
+  var type: UInt8 { bytes[1] }
+
+  var name: String { layout.map { $0[0] } ?? "descriptor 0x" + Hex.text(UInt32(type), digits: 2) }
 
   /// nil for a descriptor that is shown as its bytes.
-  var depth: Int? { layout?.depth }
+  var depth: Int? { layout.flatMap { $0[1].number() }.map { Int($0) } }
 
-  /// The fields by their names in the specification; none for a descriptor that no table knows. Those that a
-  /// short descriptor has not are left out.
-  var values: [(name: String, value: UInt32)] {
-    guard let layout else { return [] }
-    var values: [(name: String, value: UInt32)] = []
+  /// The fields by their names in the specification, all bytes where no table knows them. Fields that a short
+  /// descriptor has not are left out.
+  func result(depth: Int) -> ProbeResult {
+    var result = ProbeResult("descriptor", "type", name, depth: depth)
+    guard let layout else {
+      result.add("data", .data(bytes))
+      return result
+    }
     var offset = 2
-    for name in layout.fields.split(at: " ") {
+    for name in layout.dropFirst(2) {
       let size = Descriptor.size(name)
       guard offset + size <= bytes.count else { break }
       var value: UInt32 = 0
       for index in 0..<size { value |= UInt32(bytes[offset + index]) << UInt32(8 * index) }
-      values.append((name, value))
+      result.add(name, Descriptor.value(name, value))
       offset += size
     }
-    return values
+    return result
+  }
+
+  private static func value(_ name: String, _ value: UInt32) -> ProbeValue {
+    if name.hasPrefix("bcd") { return .text(bcdText(UInt16(value))) }
+    if name.hasPrefix("id") { return .text(Hex.text(value, digits: 4)) }
+    let isHex = name.hasPrefix("bm") || name == "bEndpointAddress"
+    return isHex ? .text("0x" + Hex.text(value, digits: 2)) : .number(UInt64(value))
   }
 
   private static func size(_ name: String) -> Int {
@@ -142,38 +151,27 @@ struct Descriptor: Equatable {
     return name.hasPrefix("w") || name.hasPrefix("bcd") || name.hasPrefix("id") ? 2 : 1
   }
 
-  private var layout: Layout? { layouts.first { $0.type == bytes[1] } }
-
-  fileprivate struct Layout {
-    let type: UInt8
-    let name: String
-    let depth: Int
-    let fields: String
+  /// Name, depth in the tree, fields. USB 2.0, 9.6; USB 3.2, 9.6.
+  private var layout: [String]? {
+    let text =
+      switch type {
+      case 1:
+        "device 0 bcdUSB bDeviceClass bDeviceSubClass bDeviceProtocol bMaxPacketSize0 idVendor idProduct "
+          + "bcdDevice iManufacturer iProduct iSerialNumber bNumConfigurations"
+      case 2:
+        "configuration 1 wTotalLength bNumInterfaces bConfigurationValue iConfiguration bmAttributes bMaxPower"
+      case 4:
+        "interface 2 bInterfaceNumber bAlternateSetting bNumEndpoints bInterfaceClass bInterfaceSubClass "
+          + "bInterfaceProtocol iInterface"
+      case 5: "endpoint 3 bEndpointAddress bmAttributes wMaxPacketSize bInterval"
+      case 11:
+        "association 2 bFirstInterface bInterfaceCount bFunctionClass bFunctionSubClass bFunctionProtocol "
+          + "iFunction"
+      case 15: "object-store 1 wTotalLength bNumDeviceCaps"
+      case 0x30: "companion 4 bMaxBurst bmAttributes wBytesPerInterval"
+      case 0x31: "isochronous-companion 4 wReserved dwBytesPerInterval"
+      default: ""
+      }
+    return text.isEmpty ? nil : text.split(at: " ")
   }
 }
-
-/// USB 2.0, 9.6; USB 3.2, 9.6.
-private let layouts = [
-  Descriptor.Layout(
-    type: 1, name: "device", depth: 0,
-    fields:
-      "bcdUSB bDeviceClass bDeviceSubClass bDeviceProtocol bMaxPacketSize0 idVendor idProduct bcdDevice "
-      + "iManufacturer iProduct iSerialNumber bNumConfigurations"),
-  Descriptor.Layout(
-    type: 2, name: "configuration", depth: 1,
-    fields: "wTotalLength bNumInterfaces bConfigurationValue iConfiguration bmAttributes bMaxPower"),
-  Descriptor.Layout(
-    type: 11, name: "association", depth: 2,
-    fields: "bFirstInterface bInterfaceCount bFunctionClass bFunctionSubClass bFunctionProtocol iFunction"),
-  Descriptor.Layout(
-    type: 4, name: "interface", depth: 2,
-    fields: "bInterfaceNumber bAlternateSetting bNumEndpoints bInterfaceClass bInterfaceSubClass "
-      + "bInterfaceProtocol iInterface"),
-  Descriptor.Layout(
-    type: 5, name: "endpoint", depth: 3, fields: "bEndpointAddress bmAttributes wMaxPacketSize bInterval"),
-  Descriptor.Layout(
-    type: 0x30, name: "companion", depth: 4, fields: "bMaxBurst bmAttributes wBytesPerInterval"),
-  Descriptor.Layout(
-    type: 0x31, name: "isochronous companion", depth: 4, fields: "wReserved dwBytesPerInterval"),
-  Descriptor.Layout(type: 15, name: "object store", depth: 1, fields: "wTotalLength bNumDeviceCaps"),
-]

@@ -60,9 +60,13 @@ final class DeviceRequest: ProbeActivity {
   private var name: (event: String, subject: String) {
     switch task {
     case .control(let setup, _):
-      let bytes = [setup.requestType, setup.request].map { Hex.text(UInt32($0), digits: 2) }
-      let words = [setup.value, setup.index, setup.length].map { Hex.text(UInt32($0), digits: 4) }
-      return ("control", (bytes + words).joined(separator: ","))
+      var text = ""
+      for (index, number) in [
+        UInt16(setup.requestType), UInt16(setup.request), setup.value, setup.index, setup.length,
+      ].enumerated() {
+        text += (index == 0 ? "" : ",") + Hex.text(UInt32(number), digits: index < 2 ? 2 : 4)
+      }
+      return ("control", text)
     case .configuration(let value): return ("configuration", String(value))
     case .alternateSetting(let interface, let setting):
       return ("alt", String(interface) + ":" + String(setting))

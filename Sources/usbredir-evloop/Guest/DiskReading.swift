@@ -159,8 +159,9 @@ final class DiskReading: ProbeActivity {
   /// Text of the inquiry's answer, without the blanks that fill it.
   private func text(_ offset: Int, _ length: Int) -> String {
     guard inquiry.count >= offset + length else { return "" }
-    var text = ""
-    for index in offset..<offset + length { text.unicodeScalars.append(Unicode.Scalar(inquiry[index])) }
+    var text = unsafe inquiry.withUnsafeBytes { bytes in
+      unsafe String(utf8: UnsafeRawBufferPointer(rebasing: bytes[offset..<offset + length]))
+    }
     while text.hasSuffix(" ") || text.hasSuffix("\0") { text = text.dropLast(1) }
     return text
   }

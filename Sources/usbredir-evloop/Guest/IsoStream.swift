@@ -42,17 +42,19 @@ final class IsoStream: ProbeActivity {
 
   /// The endpoint is in no setting that is in force: the first that has it is.
   private func select() {
-    guard !isOver, let reader, let device = context.session.device else { return }
+    guard !isOver, let reader else { return }
     for configuration in reader.configurations {
-      let model = DescriptorParser.model(
-        deviceDescriptor: reader.device.span, configuration: configuration.span, speed: device.speed)
-      for interface in model.interfaces {
-        let setting = interface.alternateSettings.first { setting in
-          setting.endpoints.contains {
-            $0.address == address && $0.type == .isochronous && $0.rawMaxPacketSize & 0x7ff > 0
-          }
+      var interface: UInt8 = 0
+      var setting: UInt8 = 0
+      for descriptor in Descriptor.all(configuration) {
+        let bytes = descriptor.bytes
+        if descriptor.type == 4, bytes.count >= 9 { (interface, setting) = (bytes[2], bytes[3]) }
+        // A setting without bandwidth has packets of no size.
+        if descriptor.type == 5, bytes.count >= 7, bytes[2] == address.rawValue, bytes[3] & 3 == 1,
+          bytes[4] != 0 || bytes[5] & 7 != 0
+        {
+          return select(interface, setting)
         }
-        if let setting { return select(interface.number, setting.number) }
       }
     }
     finish("no setting of the device has such an endpoint")

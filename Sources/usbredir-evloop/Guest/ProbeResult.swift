@@ -86,13 +86,10 @@ struct ProbeResult: Equatable {
 
   /// Bytes in the line when they are few, else sixteen to a line behind their offset.
   private func dumpText(_ bytes: [UInt8]) -> String {
-    guard bytes.count > 16 else {
-      return bytes.map { Hex.text(UInt32($0), digits: 2) }.joined(separator: " ")
-    }
     var text = ""
     for (index, byte) in bytes.enumerated() {
-      if index % 16 == 0 { text += "\n  " + Hex.text(UInt32(index), digits: 4) + " " }
-      text += " " + Hex.text(UInt32(byte), digits: 2)
+      if bytes.count > 16, index % 16 == 0 { text += "\n  " + Hex.text(UInt32(index), digits: 4) + " " }
+      text += (index == 0 && bytes.count <= 16 ? "" : " ") + Hex.text(UInt32(byte), digits: 2)
     }
     return text
   }

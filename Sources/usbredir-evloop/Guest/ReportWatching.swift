@@ -23,11 +23,8 @@ final class ReportWatching: ProbeActivity {
   }
 
   private func receive(from endpoint: GuestEndpoint, of device: GuestDevice) {
-    do throws(GuestError) {
-      try context.session.startInterruptReceiving(endpoint.address)
-    } catch {
-      return context.log.warning(error.description)
-    }
+    // It was announced, so it can be asked for.
+    guard (try? context.session.startInterruptReceiving(endpoint.address)) != nil else { return }
     tallies.append(ProbeSummary.Tally(endpoint: endpoint.address))
     if device.interface(of: endpoint)?.isBootKeyboard == true {
       keyboards[endpoint.address.slot] = BootKeyboard()
@@ -59,11 +56,8 @@ final class ReportWatching: ProbeActivity {
     guard stopReason == nil else { return }
     stopReason = reason
     for tally in tallies where context.session.receiving.isOn(tally.endpoint) {
-      do throws(GuestError) {
-        try context.session.stopInterruptReceiving(tally.endpoint)
-      } catch {
-        context.log.warning(error.description)
-      }
+      // An endpoint that went with its setting needs no stop.
+      try? context.session.stopInterruptReceiving(tally.endpoint)
     }
     if !context.session.receiving.awaitsAnswers { end(reason) }
   }
