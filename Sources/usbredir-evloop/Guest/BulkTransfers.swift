@@ -85,7 +85,8 @@ final class BulkPump {
   /// Bytes that came, went, or are in flight.
   private var claimed: UInt64 = 0
   private var inFlight: [UInt64] = []
-  /// Nothing more is asked for.
+  /// Nothing more is asked for; and what is in flight is taken back.
+  private var hasEnded = false
   private var isStopping = false
   private var isReceiving = false
   private var hasAskedToStop = false
@@ -102,6 +103,8 @@ final class BulkPump {
   private var label: String { job.endpoint.isIn ? "read" : "write" }
 
   func start() {
+    // Another one may have failed at once.
+    guard !isStopping else { return }
     throughput.begin = monotonicNanoseconds()
     do throws(GuestError) {
       if isBuffered {
@@ -115,13 +118,12 @@ final class BulkPump {
       }
     } catch {
       fail(error.description)
-      settle()
     }
   }
 
   /// Ends with what has come; IN transfers that have nothing are cancelled.
   func stop() {
-    guard !isStopping else { return settle() }
+    guard !isStopping else { return }
     isStopping = true
     if isReceiving { stopReceiving() }
     for id in inFlight { context.session.cancel(id) }
@@ -137,13 +139,15 @@ final class BulkPump {
     context.tell(.result(result))
   }
 
+  /// The first failure ends all.
   private func fail(_ reason: String) {
     if failure == nil { failure = label + " " + job.endpoint.description + ": " + reason }
-    isStopping = true
+    stop()
+    context.stop(reason)
   }
 
   private func settle() {
-    guard isStopping, inFlight.isEmpty, !isReceiving, !isOver else { return }
+    guard isStopping || hasEnded, inFlight.isEmpty, !isReceiving, !isOver else { return }
     tell()
     ended()
   }
@@ -151,7 +155,7 @@ final class BulkPump {
   // MARK: one request after the other
 
   private func fill() {
-    while !isStopping, inFlight.count < job.depth {
+    while !isStopping, !hasEnded, inFlight.count < job.depth {
       let length = Int(min(UInt64(size), left))
       guard length > 0 else { break }
       do throws(GuestError) {
@@ -160,7 +164,7 @@ final class BulkPump {
         fail(error.description)
       }
     }
-    if left == 0 && inFlight.isEmpty { isStopping = true }
+    if left == 0 && inFlight.isEmpty { hasEnded = true }
     settle()
   }
 
@@ -179,7 +183,7 @@ final class BulkPump {
       case .later, .end:
         buffer.release()
         if let error = source.failure { fail(error.description) }
-        if source.hasEnded { isStopping = true }
+        hasEnded = source.hasEnded
         return false
       }
     } else {
@@ -221,28 +225,26 @@ final class BulkPump {
     guard status != .success, !(status == .cancelled && isStopping) else { return }
     throughput.errors += 1
     fail(status.description)
-    for id in inFlight { context.session.cancel(id) }
   }
 
   // MARK: buffered bulk receiving
 
   func received(_ data: Span<UInt8>, _ status: Status) {
-    guard !isStopping || isReceiving else { return }
+    guard failure == nil, left > 0 else { return }
+    guard status == .success else {
+      throughput.errors += 1
+      return fail(status.description)
+    }
     let count = Int(min(UInt64(data.count), left))
     claimed += UInt64(count)
-    if status == .success {
-      throughput.add(count, at: context.session.receivedAt)
-      context.sink?.write(data.extracting(0..<count))
-      if let error = context.sink?.failure { fail(error.description) }
-    } else {
-      throughput.errors += 1
-      fail(status.description)
-    }
-    if left == 0 || failure != nil { stopReceiving() }
+    throughput.add(count, at: context.session.receivedAt)
+    context.sink?.write(data.extracting(0..<count))
+    if let error = context.sink?.failure { fail(error.description) }
+    if left == 0 { stopReceiving() }
   }
 
   private func stopReceiving() {
-    isStopping = true
+    hasEnded = true
     guard isReceiving, !hasAskedToStop else { return }
     hasAskedToStop = true
     do throws(GuestError) {
@@ -253,13 +255,10 @@ final class BulkPump {
   }
 
   func changed(_ change: ReceivingChange) {
-    switch change {
-    case .started: return
-    case .stopped: break
-    case .ended(let status): fail("receiving ended: " + status.description)
-    }
+    guard change != .started else { return }
     isReceiving = false
-    isStopping = true
+    hasEnded = true
+    if case .ended(let status) = change { fail("receiving ended: " + status.description) }
     settle()
   }
 }

@@ -15,7 +15,7 @@ final class DescriptorTree: ProbeActivity {
   }
 
   func start() {
-    reader = DescriptorReader(context.session) { self.readStrings() }
+    reader = DescriptorReader(context.session) { [tree = Unowned(self)] in tree.value.readStrings() }
     reader?.start()
   }
 

@@ -74,7 +74,8 @@ final class DiskReading: ProbeActivity {
     guard response.count == 8 else { return finish("a capacity of \(response.count) bytes") }
     blocks = UInt64(bigEndian(response, 0)) + 1
     blockSize = bigEndian(response, 4)
-    guard blockSize > 0, blockSize <= UInt32(DiskReading.readSize) else {
+    guard blockSize >= 512, blockSize <= UInt32(min(DiskReading.readSize, context.session.maxBulkLength))
+    else {
       return finish("blocks of \(blockSize) bytes")
     }
     var result = ProbeResult("disk", "vendor", text(8, 8))
@@ -92,7 +93,7 @@ final class DiskReading: ProbeActivity {
   private func read() {
     guard next < end, !isStopping else { return finish(nil) }
     let most = min(DiskReading.readSize, context.session.maxBulkLength) / Int(blockSize)
-    let count = UInt32(min(end - next, UInt64(max(1, most))))
+    let count = UInt32(min(end - next, UInt64(most)))
     let length = Int(count * blockSize)
     var came = 0
     let address = UInt32(next)
@@ -151,7 +152,7 @@ final class DiskReading: ProbeActivity {
 
   private func tellThroughput() {
     guard throughput.begin > 0 else { return }
-    var result = ProbeResult("read", "endpoint", "disk")
+    var result = ProbeResult("read", "of", "disk")
     throughput.add(to: &result, "transfers")
     context.tell(.result(result))
   }

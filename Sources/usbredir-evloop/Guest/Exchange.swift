@@ -29,7 +29,8 @@ final class Exchange: ProbeActivity, InterruptPipeOwner, TransferOwner {
     self.context = context
     count = context.options.count ?? (context.options.measuresLatency ? LatencyMeasuring.defaultCount : 1)
     timer = Timer(context.loop) { [exchange = Unowned(self)] in
-      exchange.value.fail("no answer within " + String(exchange.value.context.options.timeout) + " s")
+      let context = exchange.value.context
+      context.stop("no answer within " + String(context.options.timeout) + " s")
     }
   }
 
@@ -98,7 +99,11 @@ final class Exchange: ProbeActivity, InterruptPipeOwner, TransferOwner {
     isOver = true
     timer?.stop()
     if count > 1 { context.tell(.result(latencies.result(of: "exchange"))) }
-    transfers?.close { self.context.ended("done", self.missing) }
+    // A usb-host that does not answer this is not waited for long.
+    context.stop("done")
+    transfers?.close { [exchange = Unowned(self)] in
+      exchange.value.context.ended("done", exchange.value.missing)
+    }
   }
 
   private var missing: String? {

@@ -30,13 +30,13 @@ final class IsoStream: ProbeActivity {
     self.address = address
     self.seconds = seconds
     self.context = context
-    end = Timer(context.loop) { [stream = Unowned(self)] in stream.value.stop("the time is over") }
+    end = Timer(context.loop) { [stream = Unowned(self)] in stream.value.context.stop("the time is over") }
     pace = Timer(context.loop) { [stream = Unowned(self)] in stream.value.sendDue() }
   }
 
   func start() {
     if context.session.device?[address]?.type == .isochronous { return begin() }
-    reader = DescriptorReader(context.session) { self.select() }
+    reader = DescriptorReader(context.session) { [stream = Unowned(self)] in stream.value.select() }
     reader?.start()
   }
 
@@ -126,7 +126,7 @@ final class IsoStream: ProbeActivity {
     statuses[Int(status.rawValue)] += 1
     if status != .success { throughput.errors += 1 }
     // A stream that recovered from a stall begins at 0 again.
-    if sequence > nextID { lost += sequence - nextID }
+    if sequence > nextID { lost &+= sequence - nextID }
     nextID = sequence &+ 1
     // Packets that came together are one arrival.
     if lastArrival > 0, now > lastArrival { arrivals.add(now - lastArrival) }
@@ -152,7 +152,7 @@ final class IsoStream: ProbeActivity {
       context.session.isoOut(address, buffer, sequence: nextID)
       nextID += 1
     }
-    if context.source?.hasEnded == true { return stop("the input is over") }
+    if context.source?.hasEnded == true { return context.stop("the input is over") }
     pace?.start(milliseconds: IsoStream.tick)
   }
 

@@ -57,6 +57,7 @@ final class LatencyMeasuring: ProbeActivity {
   }
 
   func changed(_ change: ReceivingChange, on endpoint: EndpointAddress) {
+    guard endpoint == self.endpoint else { return }
     switch change {
     case .started:
       do throws(GuestError) {

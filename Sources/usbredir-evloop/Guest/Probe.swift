@@ -202,6 +202,7 @@ final class Probe: ConnectorOwner, GuestSessionOwner {
     let context = ProbeContext(
       loop, options, session, log: log, sink: sink, source: source,
       tell: { [probe = Unowned(self)] in probe.value.tell($0) },
+      stop: { [probe = Unowned(self)] in probe.value.stop($0) },
       ended: { [probe = Unowned(self)] in probe.value.activityEnded($0, $1) })
     self.context = context
     begin(options.tasks.first?.activity(context) ?? ReportWatching(context))
@@ -254,6 +255,7 @@ final class Probe: ConnectorOwner, GuestSessionOwner {
 
   /// Lets the activity end in order.
   private func stop(_ reason: String) {
+    guard stage == .active else { return }
     stage = .stopping
     self.reason = reason
     timer?.start(milliseconds: Probe.stopTimeout)

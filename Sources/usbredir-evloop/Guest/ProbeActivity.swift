@@ -33,12 +33,15 @@ final class ProbeContext {
   let sink: DataSink?
   let source: DataSource?
   let tell: (ProbeEvent) -> Void
+  /// Stops the activity as the end of its time would: `stop` is called, and what is not answered then is cut.
+  let stop: (_ reason: String) -> Void
   /// The activity is over: why, and what failed if something did.
   let ended: (_ reason: String, _ failure: String?) -> Void
 
   init(
     _ loop: EventLoop, _ options: ProbeOptions, _ session: GuestSession, log: Log, sink: DataSink?,
-    source: DataSource?, tell: @escaping (ProbeEvent) -> Void, ended: @escaping (String, String?) -> Void
+    source: DataSource?, tell: @escaping (ProbeEvent) -> Void, stop: @escaping (String) -> Void,
+    ended: @escaping (String, String?) -> Void
   ) {
     self.loop = loop
     self.options = options
@@ -47,6 +50,7 @@ final class ProbeContext {
     self.sink = sink
     self.source = source
     self.tell = tell
+    self.stop = stop
     self.ended = ended
   }
 

@@ -9,6 +9,11 @@ enum ProbeValue: Equatable {
   /// A number with so many decimals, and its unit; programs know that from the documentation.
   case decimal(UInt64, Int, String)
   case data([UInt8])
+
+  /// More bytes than one line shows well.
+  fileprivate var isDump: Bool {
+    if case .data(let bytes) = self { bytes.count > 16 } else { false }
+  }
 }
 
 /// One line of a result, or one object.
@@ -57,7 +62,10 @@ struct ProbeResult: Equatable {
     for (index, field) in fields.enumerated() {
       if case .none = field.value { continue }
       text += index == 0 ? "" : index == 1 ? ": " : ", "
-      if index > 0, field.key != "status" { text += field.key.split(at: "_").joined(separator: " ") + " " }
+      if index > 0, field.key != "status" {
+        text += field.key.split(at: "_").joined(separator: " ")
+        text += field.value.isDump ? "" : " "
+      }
       switch field.value {
       case .none: break
       case .text(let value): text += printable(value)

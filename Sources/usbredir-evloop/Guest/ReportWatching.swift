@@ -40,7 +40,7 @@ final class ReportWatching: ProbeActivity {
       .report(ProbeReport(time: time, endpoint: endpoint, sequence: sequence, data: bytes, keys: keys)))
     reports += 1
     if let index = tallies.firstIndex(where: { $0.endpoint == endpoint }) { tallies[index].reports += 1 }
-    if hasCount { stop("all reports came") }
+    if hasCount { context.stop("all reports came") }
   }
 
   func changed(_ change: ReceivingChange, on endpoint: EndpointAddress) {

@@ -37,7 +37,7 @@ struct DeviceRequestTests {
       run.results == [
         "control c0,01,0005,0000,0008: success, length 3, data 01 02 03",
         "control 40,03,0000,0000,0002: success, length 2",
-        "control 80,06,0100,0000,0012: success, length 18, data ",
+        "control 80,06,0100,0000,0012: success, length 18, data",
         "  0000  12 01 00 02 00 00 00 40 09 12 02 00 00 01 01 02", "  0010  03 02", "end: done; T s",
       ])
     #expect(device.record.contains("control 40 03 0000 0000 0002 0708"))

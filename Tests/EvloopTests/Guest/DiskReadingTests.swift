@@ -95,6 +95,14 @@ struct DiskReadingTests {
     #expect(run.complaints == ["disk: the device was unplugged"])
   }
 
+  @Test("blocks that no disk has", arguments: [0, 1, 511, 0x2_0001, 0xffff_ffff] as [UInt32])
+  func strangeBlocks(_ size: UInt32) throws {
+    disk.blockSize = size
+    let (run, status) = try run()
+    #expect(status == 1)
+    #expect(run.complaints == ["disk: blocks of \(size) bytes"])
+  }
+
   @Test("a device that is no disk") func noDisk() throws {
     let host = try FakeHost(
       loop, endpoints: [0x82: FakeHost.slot(.bulk, 512), 0x02: FakeHost.slot(.bulk, 512)])

@@ -2,7 +2,9 @@
 @testable import usbredir_evloop
 
 final class FakeDisk {
-  static let blockSize = 512
+  private static let size = 512
+  /// What READ CAPACITY says.
+  var blockSize = UInt32(size)
   let blocks: Int
   /// Commands in the order they came, by their first byte.
   private(set) var commands: [UInt8] = []
@@ -26,7 +28,7 @@ final class FakeDisk {
   }
 
   static func block(_ number: Int) -> [UInt8] {
-    (0..<blockSize).map { UInt8(truncatingIfNeeded: number + $0) }
+    (0..<size).map { UInt8(truncatingIfNeeded: number + $0) }
   }
 
   func take(_ packet: Asked) -> Bool {
@@ -85,7 +87,8 @@ final class FakeDisk {
     case 0x03:
       responses.append([0x70, 0, sense[0], 0, 0, 0, 0, 10, 0, 0, 0, 0, sense[1], sense[2], 0, 0, 0, 0])
     case 0x12: responses.append([0, 0x80, 4, 2, 31, 0, 0, 0] + Array("ACME    Fake Disk       1.0 ".utf8))
-    case 0x25: responses.append([0, 0, 0, UInt8(blocks - 1), 0, 0, 2, 0])
+    case 0x25:
+      responses.append([0, 0, 0, UInt8(blocks - 1)] + [24, 16, 8, 0].map { UInt8(blockSize >> $0 & 0xff) })
     case 0x28 where stallsRead:
       stallsRead = false
       responses.append(nil)

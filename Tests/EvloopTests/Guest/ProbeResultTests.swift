@@ -34,7 +34,7 @@ struct ProbeResultTests {
     let result = result { $0.add("data", .data((0..<20).map { UInt8($0) })) }
     #expect(
       result.text == """
-        read 0x82: data\u{20}
+        read 0x82: data
           0000  00 01 02 03 04 05 06 07 08 09 0a 0b 0c 0d 0e 0f
           0010  10 11 12 13
 

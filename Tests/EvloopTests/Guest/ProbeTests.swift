@@ -250,6 +250,36 @@ struct ProbeAgainstStrangersTests {
     #expect(run.lines.last == "end: interrupted; 0 reports in T s (0x81: 0)")
   }
 
+  @Test(
+    "what ends by itself does not wait long for the answer to its stop",
+    arguments: [
+      ([], 0), ([.exchange([1], isPadded: false)], 0),
+      ([.iso(EndpointAddress(rawValue: 0x83), seconds: 1)], 1),
+    ] as [([ProbeTask], Int32)])
+  func aServerThatNeverAnswersAStop(_ tasks: [ProbeTask], _ status: Int32) throws {
+    let host = try FakeHost(
+      loop,
+      endpoints: [
+        0x81: FakeHost.slot(.interrupt, 8), 0x01: FakeHost.slot(.interrupt, 8),
+        0x83: FakeHost.slot(.isochronous, 8),
+      ])
+    host.onPacket = { [host = Unowned(host)] packet in
+      switch packet.type {
+      case .startInterruptReceiving:
+        host.value.send(InterruptReceivingStatusHeader(status: .success, endpoint: 0x81))
+        host.value.interrupt(0x81, [1])
+      case .interruptPacket: host.value.interrupt(0x01, id: packet.id, count: 1)
+      case .stopInterruptReceiving, .stopIsoStream: break
+      default: return false
+      }
+      return true
+    }
+    let run = ProbeRun(loop, count: tasks.isEmpty ? 1 : nil, tasks: tasks)
+    run.probe?.adopt(host.guestDescriptor, to: "test")
+    #expect(run.finish() == status)
+    #expect(host.asked.last?.hasPrefix("stop_") == true)
+  }
+
   @Test func aDeviceWithoutInterruptEndpoints() {
     let run = ProbeRun(loop, count: 1, timeout: 0)
     adopt(run)
