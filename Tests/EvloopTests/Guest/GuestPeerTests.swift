@@ -113,6 +113,30 @@ struct GuestPeerTests {
     #expect(guest.session?.badPackets == 4)
   }
 
+  @Test func answersOfOtherKindsToo() throws {
+    host.write(hello(.all))
+    var header = RawHost.endpoints
+    header.slots[18] = EndpointInfoHeader.Slot(type: 2, interval: 0, interface: 0, maxPacketSize: 64)
+    give(packet(header, inForce) + packet(RawHost.connect, inForce))
+    _ = guest.take()
+    let guest = guest
+    try guest.session?.bulkIn(EndpointAddress(rawValue: 0x82), length: 2) { status, count, data in
+      guest.note("bulk \(status) \(count) " + Hex.text(data))
+    }
+    try guest.session?.setAlternateSetting(3, 1) { status, inForce in guest.note("alt \(status) \(inForce)") }
+    let other = BulkPacketHeader(endpoint: 0x83, status: .success, length: 1, streamID: 0)
+    give(packet(other, id: 1, data: [1], inForce))
+    give(packet(AltSettingStatusHeader(status: .success, interface: 3, alt: 1), id: 1, inForce))
+    give(packet(AltSettingStatusHeader(status: .success, interface: 4, alt: 1), id: 2, inForce))
+    #expect(guest.take() == [])
+    #expect(guest.session?.badPackets == 2 && guest.session?.latePackets == 1)
+    let long = BulkPacketHeader(endpoint: 0x82, status: .success, length: 3, streamID: 0)
+    give(packet(long, id: 1, data: [1, 2, 3], inForce))
+    give(packet(AltSettingStatusHeader(status: .inval, interface: 3, alt: 0), id: 2, inForce))
+    #expect(guest.take() == ["bulk babble 0 ", "alt inval 0"])
+    #expect(guest.session?.badPackets == 3)
+  }
+
   @Test func unknownTransferTypesAreNoEndpoints() {
     var header = RawHost.endpoints
     header.slots[5].type = 9
