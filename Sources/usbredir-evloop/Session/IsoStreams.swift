@@ -70,11 +70,7 @@ extension AttachedDevice {
   // MARK: OUT
 
   fileprivate func put(_ data: Span<UInt8>, _ stream: Stream, _ pipe: IsoOutPipe) {
-    if pipe.put(data) {
-      stream.droppedInARow = 0
-    } else {
-      dropped(stream, "the device is behind")
-    }
+    if !pipe.put(data) { dropped(stream, "the device is behind") }
   }
 
   func pipe(_ pipe: IsoOutPipe, failed status: TransferStatus) {
@@ -127,7 +123,6 @@ extension AttachedDevice {
     guard let pool = stream.packets, !stream.isBehind else {
       return dropped(stream, "the guest does not read")
     }
-    stream.droppedInARow = 0
     let session = session.value
     if status == .success { session.counters.reports += 1 }
     let buffer = pool.take()
@@ -137,12 +132,12 @@ extension AttachedDevice {
       buffer, IsoPacketHeader(endpoint: endpoint, status: status, length: UInt16(data.count)), id: id)
   }
 
-  /// B6.3, B6.4: counted, and told once for each time it begins.
+  /// B6.3, B6.4: counted, and told once for each start.
   private func dropped(_ stream: Stream, _ reason: String) {
     let session = session.value
     session.counters.droppedIsoPackets += 1
-    stream.droppedInARow += 1
-    guard stream.droppedInARow == 1 else { return }
+    guard !stream.hasToldDrops else { return }
+    stream.hasToldDrops = true
     session.warn(
       "\(device.label): dropping packets of \(stream.pipe.parameters.endpoint.description): \(reason)")
   }

@@ -18,8 +18,8 @@ final class Stream {
   var isSuspended = false
   /// When the current pause began, in nanoseconds of the monotonic clock.
   var pausedSince: UInt64?
-  /// Packets dropped since the guest last had room for one.
-  var droppedInARow: UInt64 = 0
+  /// The log has said that packets are dropped since the guest started it.
+  var hasToldDrops = false
 
   /// - Parameter loop: outlives the stream.
   init(receiving pipe: InterruptPipe, _ loop: EventLoop) {

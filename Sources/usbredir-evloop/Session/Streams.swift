@@ -108,6 +108,7 @@ extension AttachedDevice {
       return session.value.sendEnded(parameters.endpoint, parameters.type, streamID: parameters.streamID)
     }
     stream.pipe.start()
+    stream.hasToldDrops = false
     if stream.unanswered.isEmpty {
       sendStatus(.success, stream, id: id)
     } else {
