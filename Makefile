@@ -6,20 +6,27 @@ ADDRESS ?= 127.0.0.1:4000
 TEXT ?= hello from the other side
 
 RELEASE = .build/release/usbredir-evloop
-# ARM builds, cross-compiled, lie beside this machine's own.
+# Debian's names are understood too. ARM builds, cross-compiled, lie beside this machine's own.
+override ARCH := $(patsubst amd64,x86_64,$(patsubst armhf,armv7,$(ARCH)))
 CROSS = $(filter-out x86_64,$(ARCH))
 SMALL = build/small$(CROSS:%=-%)/usbredir-evloop
+NATIVE = build/small/usbredir-evloop
+# What the checks of the small build are compiled from.
+CHECKED = $(wildcard Sources/usbredir-evloop/Buffers/*.swift Sources/usbredir-evloop/Protocol/*.swift \
+  Sources/usbredir-evloop/Device/*.swift Tests/EmbeddedTests/*Check*.swift Tests/EmbeddedTests/Fake*.swift) \
+  Tests/EmbeddedTests/Runner/main.swift
 SYSROOT ?= $(CROSS:%=build/sysroot-%)
 SWIFT_RELEASE = swift build -c release --static-swift-stdlib
 # A crashed test's backtracer would outlive the job.
 export SWIFT_BACKTRACE = enable=no
 
-.PHONY: help build run test small e2e format lint install clean
+.PHONY: help build run test small small-test e2e format lint install clean
 
 help:
 	@echo "make run      build, and serve a virtual keyboard on $(ADDRESS)"
 	@echo "make test     unit tests, interop tests, tests on a mocked usbfs"
 	@echo "make small    the Embedded Swift build: $(SMALL); ARCH=arm64 or armv7 cross-compiles"
+	@echo "make small-test   what is pure in it, and the binary; of ARM under qemu-user (ARCH as above)"
 	@echo "make e2e      both builds against virtual machines"
 	@echo "make format   format the Swift sources; make lint checks them and the manual"
 	@echo "make install  into PREFIX=$(PREFIX), below DESTDIR if that is set"
@@ -43,7 +50,13 @@ small:
 	@[ -z "$(SYSROOT)" ] || [ -d "$(SYSROOT)" ] || tools/sysroot $(ARCH) "$(SYSROOT)"
 	tools/small $(ARCH) "$(SYSROOT)" $(SMALL)
 	@[ $(ARCH) != "$$(uname -m)" ] || tools/check-texts $(SMALL)
-	@stat --printf '%n: %s bytes\n' $(SMALL)
+	@tools/binary-facts $(SMALL)
+
+small-test: small
+	@tools/install-packages run $(CROSS:%=emulation)
+	@[ -z "$(CROSS)" ] || [ -x $(NATIVE) ] || $(MAKE) small ARCH=x86_64
+	tools/small $(ARCH) "$(SYSROOT)" $(SMALL)-checks $(CHECKED)
+	Tests/small/run $(ARCH) "$(SYSROOT)" $(SMALL) $(SMALL)-checks $(NATIVE)
 
 e2e: build small
 	@tools/install-packages e2e
