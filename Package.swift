@@ -32,6 +32,8 @@ let package = Package(
       name: "EvloopTests", dependencies: ["usbredir-evloop", "CPosix", "CAllocationCount"],
       swiftSettings: settings),
     .testTarget(
+      name: "EmbeddedTests", dependencies: ["usbredir-evloop"], exclude: ["Runner"], swiftSettings: settings),
+    .testTarget(
       name: "InteropTests", dependencies: ["usbredir-evloop", "CUsbredirParser", "CPosix"],
       swiftSettings: settings),
     .testTarget(

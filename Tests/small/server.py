@@ -1,0 +1,87 @@
+"""A program under test as a process, natively or emulated: it says when it is ready, what it logged and what it costs."""
+
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import time
+
+# Seconds, generous: they only end what would never come.
+PATIENCE = 60
+
+
+class Program:
+    """A binary and how it is run: `prefix` is the emulator's command, or nothing."""
+
+    def __init__(self, binary, prefix=()):
+        self._command = [*prefix, str(binary)]
+
+    def run(self, *arguments):
+        """Its standard output. It has to end by itself, and well."""
+        done = subprocess.run([*self._command, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, timeout=PATIENCE)
+        if done.returncode != 0:
+            raise AssertionError(f"{' '.join(arguments)} ended with {done.returncode}: {done.stdout.decode()[-2000:]}")
+        return done.stdout.decode()
+
+    def serve(self, log, *arguments):
+        return Server(self._command, log, arguments)
+
+
+class Server:
+    """A server that listens when it is made. `start_time` is how many seconds that took."""
+
+    def __init__(self, command, log, arguments):
+        self._log = log
+        ready, write = os.pipe()
+        start = time.monotonic()
+        with open(log, "wb") as file:
+            self._process = subprocess.Popen(
+                [*command, "serve", "--ready-fd", str(write), *arguments], pass_fds=[write],
+                stdin=subprocess.DEVNULL, stdout=file, stderr=file)
+        os.close(write)
+        with os.fdopen(ready, "rb") as file:
+            is_ready = file.read() == b"\n"
+        self.start_time = time.monotonic() - start
+        if not is_ready:
+            self._process.kill()
+            self._process.wait()
+            raise AssertionError(f"the server did not start: {self.log()[-2000:]}")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *_):
+        """SIGTERM; ends well, unless the test has failed already."""
+        self._process.terminate()
+        try:
+            status = self._process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            status = self._process.wait()
+        if kind is None and status != 0:
+            raise AssertionError(f"the server ended with status {status}: {self.log()[-2000:]}")
+
+    def log(self):
+        return pathlib.Path(self._log).read_text(errors="replace")
+
+    def memory(self):
+        """KiB that are resident now, and at most so far."""
+        fields = self._status()
+        return int(fields["VmRSS"].split()[0]), int(fields["VmHWM"].split()[0])
+
+    def wakeups(self):
+        """How often all of its threads have been woken up so far."""
+        tasks = pathlib.Path(f"/proc/{self._process.pid}/task")
+        return sum(int(self._status(task)["voluntary_ctxt_switches"]) for task in tasks.iterdir())
+
+    def _status(self, path=None):
+        text = ((path or pathlib.Path(f"/proc/{self._process.pid}")) / "status").read_text()
+        return dict(line.split(":\t", 1) for line in text.splitlines() if ":\t" in line)
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
