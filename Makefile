@@ -10,6 +10,7 @@ RELEASE = .build/release/usbredir-evloop
 override ARCH := $(patsubst amd64,x86_64,$(patsubst armhf,armv7,$(ARCH)))
 CROSS = $(filter-out x86_64,$(ARCH))
 SMALL = build/small$(CROSS:%=-%)/usbredir-evloop
+DEB = build/usbredir-evloop_$(patsubst x86_64,amd64,$(patsubst armv7,armhf,$(ARCH))).deb
 NATIVE = build/small/usbredir-evloop
 # What the checks of the small build are compiled from.
 CHECKED = $(wildcard Sources/usbredir-evloop/Buffers/*.swift Sources/usbredir-evloop/Protocol/*.swift \
@@ -20,13 +21,14 @@ SWIFT_RELEASE = swift build -c release --static-swift-stdlib
 # A crashed test's backtracer would outlive the job.
 export SWIFT_BACKTRACE = enable=no
 
-.PHONY: help build run test small small-test e2e format lint install clean
+.PHONY: help build run test small small-test deb e2e format lint install clean
 
 help:
 	@echo "make run      build, and serve a virtual keyboard on $(ADDRESS)"
 	@echo "make test     unit tests, interop tests, tests on a mocked usbfs"
 	@echo "make small    the Embedded Swift build: $(SMALL); ARCH=arm64 or armv7 cross-compiles"
 	@echo "make small-test   what is pure in it, and the binary; of ARM under qemu-user (ARCH as above)"
+	@echo "make deb      a Debian package of it: $(DEB); ARCH as above"
 	@echo "make e2e      both builds against virtual machines"
 	@echo "make format   format the Swift sources; make lint checks them and the manual"
 	@echo "make install  into PREFIX=$(PREFIX), below DESTDIR if that is set"
@@ -57,6 +59,11 @@ small-test: small
 	@[ -z "$(CROSS)" ] || [ -x $(NATIVE) ] || $(MAKE) small ARCH=x86_64
 	tools/small $(ARCH) "$(SYSROOT)" $(SMALL)-checks $(CHECKED)
 	Tests/small/run $(ARCH) "$(SYSROOT)" $(SMALL) $(SMALL)-checks $(NATIVE)
+
+deb: small
+	@tools/install-packages run $(CROSS:%=emulation)
+	tools/deb $(ARCH) $(SMALL) $(DEB)
+	@tools/check-deb $(ARCH) "$(SYSROOT)" $(DEB)
 
 e2e: build small
 	@tools/install-packages e2e
