@@ -9,8 +9,14 @@ RELEASE = .build/release/usbredir-evloop
 # Debian's names are understood too. ARM builds, cross-compiled, lie beside this machine's own.
 override ARCH := $(patsubst amd64,x86_64,$(patsubst armhf,armv7,$(ARCH)))
 CROSS = $(filter-out x86_64,$(ARCH))
-SMALL = build/small$(CROSS:%=-%)/usbredir-evloop
+# All of the product, or PARTS=server: without probe and virtual devices, a folder of stand-ins instead.
+PARTS ?=
+$(if $(filter-out server,$(PARTS)),$(error PARTS=server is the only choice of parts))
+SMALL = build/small$(PARTS:%=-%)$(CROSS:%=-%)/usbredir-evloop
 DEB = build/usbredir-evloop_$(patsubst x86_64,amd64,$(patsubst armv7,armhf,$(ARCH))).deb
+LEFT_OUT = $(wildcard $(addprefix Sources/usbredir-evloop/,Guest/* Virtual/* */Probe*.swift */Virtual*.swift))
+SOURCES.server = $(filter-out $(LEFT_OUT),$(wildcard Sources/usbredir-evloop/*.swift Sources/usbredir-evloop/*/*.swift)) \
+  Sources/server-only/LeftOut.swift
 NATIVE = build/small/usbredir-evloop
 # What the checks of the small build are compiled from.
 CHECKED = $(wildcard Sources/usbredir-evloop/Buffers/*.swift Sources/usbredir-evloop/Protocol/*.swift \
@@ -50,15 +56,15 @@ test:
 small:
 	@tools/install-packages run $(CROSS:%=cross)
 	@[ -z "$(SYSROOT)" ] || [ -d "$(SYSROOT)" ] || tools/sysroot $(ARCH) "$(SYSROOT)"
-	tools/small $(ARCH) "$(SYSROOT)" $(SMALL)
-	@[ $(ARCH) != "$$(uname -m)" ] || tools/check-texts $(SMALL)
+	tools/small $(ARCH) "$(SYSROOT)" $(SMALL) $(SOURCES.$(PARTS))
+	@[ -n "$(PARTS)" ] || [ $(ARCH) != "$$(uname -m)" ] || tools/check-texts $(SMALL)
 	@tools/binary-facts $(SMALL)
 
 small-test: small
 	@tools/install-packages run $(CROSS:%=emulation)
 	@[ -z "$(CROSS)" ] || [ -x $(NATIVE) ] || $(MAKE) small ARCH=x86_64
 	tools/small $(ARCH) "$(SYSROOT)" $(SMALL)-checks $(CHECKED)
-	Tests/small/run $(ARCH) "$(SYSROOT)" $(SMALL) $(SMALL)-checks $(NATIVE)
+	Tests/small/run $(ARCH) "$(SYSROOT)" $(SMALL) $(SMALL)-checks $(NATIVE) $(PARTS:%=absent)
 
 deb: small
 	@tools/install-packages run $(CROSS:%=emulation)

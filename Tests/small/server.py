@@ -20,9 +20,10 @@ class Program:
     def run(self, *arguments):
         """Its standard output. It has to end by itself, and well."""
         done = subprocess.run([*self._command, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, timeout=PATIENCE)
+                              stderr=subprocess.PIPE, timeout=PATIENCE)
         if done.returncode != 0:
-            raise AssertionError(f"{' '.join(arguments)} ended with {done.returncode}: {done.stdout.decode()[-2000:]}")
+            said = (done.stdout + done.stderr).decode(errors="replace")
+            raise AssertionError(f"{' '.join(arguments)} ended with {done.returncode}: {said[-2000:]}")
         return done.stdout.decode()
 
     def serve(self, log, *arguments):

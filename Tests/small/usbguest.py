@@ -23,9 +23,11 @@ Packet = collections.namedtuple("Packet", "kind id body")
 
 
 class Guest:
-    """Has the device once it is made; `capabilities` is what its hello offers, None for a hello without any word."""
+    """Has the device once it is made, where one is expected; `capabilities` is what its hello offers, None for a hello
+    without any word.
+    """
 
-    def __init__(self, port, capabilities=ALL):
+    def __init__(self, port, capabilities=ALL, expects_device=True):
         self._socket = socket.create_connection(("127.0.0.1", port), PATIENCE)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._bytes = bytearray()
@@ -38,7 +40,7 @@ class Guest:
         if not self.capabilities & MAX_PACKET_SIZE:
             self.capabilities &= ~BULK_STREAMS
         self.announcement = {}
-        while DEVICE_CONNECT not in self.announcement:
+        while expects_device and DEVICE_CONNECT not in self.announcement:
             packet = self.packet()
             self.announcement[packet.kind] = packet.body
 

@@ -54,17 +54,6 @@ enum Command {
     return Server.run(try parseServe(arguments))
   }
 
-  private static func runProbe(_ words: [String]) throws(OptionsError) -> Int32 {
-    let arguments = try Arguments(words, probeOptions)
-    if arguments.has("help") { return printText(probeHelp) }
-    let options = try parseProbe(arguments)
-    // Data has standard output for itself.
-    let descriptor: Int32 = (options.output ?? "") == "-" ? 2 : 1
-    let output = ProbeOutput(
-      print: { printText($0, to: descriptor) == 0 }, complain: { printError($0) })
-    return Probe.run(options, output: output)
-  }
-
   private static func runList(_ words: [String]) throws(OptionsError) -> Int32 {
     let arguments = try Arguments(words, [OptionSpec("json", "j"), OptionSpec("help", "h")])
     if arguments.has("help") { return printText(listHelp) }

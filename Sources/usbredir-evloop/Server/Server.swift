@@ -106,7 +106,7 @@ final class Server: ExportOwner {
   private func source(_ export: ExportOptions) throws(ServerError) -> any DeviceSource {
     if case .virtual(let virtual) = export.device {
       do throws(VirtualDeviceError) {
-        return VirtualDeviceSource(try virtual.make(loop: loop, log: log))
+        return try virtual.source(loop: loop, log: log)
       } catch {
         throw .virtual(error)
       }
