@@ -13,10 +13,11 @@ CROSS = $(filter-out x86_64,$(ARCH))
 PARTS ?=
 $(if $(filter-out server,$(PARTS)),$(error PARTS=server is the only choice of parts))
 SMALL = build/small$(PARTS:%=-%)$(CROSS:%=-%)/usbredir-evloop
-DEB = build/usbredir-evloop_$(patsubst x86_64,amd64,$(patsubst armv7,armhf,$(ARCH))).deb
+DEB = build/usbredir-evloop$(PARTS:%=-%)_$(patsubst x86_64,amd64,$(patsubst armv7,armhf,$(ARCH))).deb
+SOURCES = $(wildcard Sources/usbredir-evloop/*.swift Sources/usbredir-evloop/*/*.swift)
 LEFT_OUT = $(wildcard $(addprefix Sources/usbredir-evloop/,Guest/* Virtual/* */Probe*.swift */Virtual*.swift))
-SOURCES.server = $(filter-out $(LEFT_OUT),$(wildcard Sources/usbredir-evloop/*.swift Sources/usbredir-evloop/*/*.swift)) \
-  Sources/server-only/LeftOut.swift
+SMALL_SOURCES = $(if $(PARTS),$(filter-out $(LEFT_OUT),$(SOURCES)) Sources/server-only/LeftOut.swift,$(SOURCES))
+SMALL_BUILD = tools/small $(wildcard Sources/C*/* Sources/C*/include/*)
 NATIVE = build/small/usbredir-evloop
 # What the checks of the small build are compiled from.
 CHECKED = $(wildcard Sources/usbredir-evloop/Buffers/*.swift Sources/usbredir-evloop/Protocol/*.swift \
@@ -32,9 +33,10 @@ export SWIFT_BACKTRACE = enable=no
 help:
 	@echo "make run      build, and serve a virtual keyboard on $(ADDRESS)"
 	@echo "make test     unit tests, interop tests, tests on a mocked usbfs"
-	@echo "make small    the Embedded Swift build: $(SMALL); ARCH=arm64 or armv7 cross-compiles"
-	@echo "make small-test   what is pure in it, and the binary; of ARM under qemu-user (ARCH as above)"
-	@echo "make deb      a Debian package of it: $(DEB); ARCH as above"
+	@echo "make small    the Embedded Swift build: $(SMALL)"
+	@echo "              ARCH=arm64 and ARCH=armv7 cross-compile, PARTS=server leaves out probe and virtual devices"
+	@echo "make small-test   tests of it, those of ARM under qemu-user (ARCH, PARTS)"
+	@echo "make deb      a Debian package of it: $(DEB) (ARCH, PARTS)"
 	@echo "make e2e      both builds against virtual machines"
 	@echo "make format   format the Swift sources; make lint checks them and the manual"
 	@echo "make install  into PREFIX=$(PREFIX), below DESTDIR if that is set"
@@ -53,17 +55,25 @@ test:
 	swift test --skip-build
 	LD_PRELOAD=libumockdev-preload.so.0 swift test --skip-build --filter MockedUsbfs
 
-small:
-	@tools/install-packages run $(CROSS:%=cross)
-	@[ -z "$(SYSROOT)" ] || [ -d "$(SYSROOT)" ] || tools/sysroot $(ARCH) "$(SYSROOT)"
-	tools/small $(ARCH) "$(SYSROOT)" $(SMALL) $(SOURCES.$(PARTS))
-	@[ -n "$(PARTS)" ] || [ $(ARCH) != "$$(uname -m)" ] || tools/check-texts $(SMALL)
+small: $(SMALL)
 	@tools/binary-facts $(SMALL)
 
-small-test: small
+# A binary that says the wrong things is none.
+.DELETE_ON_ERROR:
+$(SMALL): $(SMALL_SOURCES) $(SMALL_BUILD)
+	@tools/install-packages run $(CROSS:%=cross)
+	@[ -z "$(SYSROOT)" ] || [ -d "$(SYSROOT)" ] || tools/sysroot $(ARCH) "$(SYSROOT)"
+	@echo "compiling $@"
+	@tools/small $(ARCH) "$(SYSROOT)" $@ $(SMALL_SOURCES)
+	@[ -n "$(PARTS)$(CROSS)" ] || tools/check-texts $@
+
+$(SMALL)-checks: $(CHECKED) $(SMALL_BUILD) | $(SMALL)
+	@echo "compiling $@"
+	@tools/small $(ARCH) "$(SYSROOT)" $@ $(CHECKED)
+
+small-test: small $(if $(PARTS),,$(SMALL)-checks)
 	@tools/install-packages run $(CROSS:%=emulation)
 	@[ -z "$(CROSS)" ] || [ -x $(NATIVE) ] || $(MAKE) small ARCH=x86_64
-	tools/small $(ARCH) "$(SYSROOT)" $(SMALL)-checks $(CHECKED)
 	Tests/small/run $(ARCH) "$(SYSROOT)" $(SMALL) $(SMALL)-checks $(NATIVE) $(PARTS:%=absent)
 
 deb: small
