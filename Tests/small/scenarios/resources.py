@@ -12,10 +12,10 @@ from usbguest import SUCCESS, Guest
 
 DEVICES = 16
 # KiB.
-ONE_DEVICE, ALL_DEVICES, BUSY = 4 << 10, 6 << 10, 32 << 10
+ONE_DEVICE, ALL_DEVICES, BUSY = 4 << 10, 6 << 10, 64 << 10
 # For small memory: what docs/BOARDS.md recommends.
-OPTIONS = "max-transfer=256K,max-request-bytes=1M,interrupt-depth=4"
-TRANSFER, IN_FLIGHT = 256 << 10, 4
+OPTIONS = "max-transfer=1M,max-request-bytes=2M,interrupt-depth=4"
+TRANSFER, IN_FLIGHT = 1 << 20, 2
 # Seconds. A connection is looked at once more five seconds after something was sent.
 SETTLING, QUIET = 6, 5
 
