@@ -78,6 +78,8 @@ final class DiskQueue {
   private(set) var written: UInt64 = 0
   /// Something was written since the last synchronize began.
   private(set) var isDirty = false
+  /// errno of a synchronize that was given up before it failed; 0 for none.
+  private var untold: Int32 = 0
   /// Jobs that the worker has, those of commands that were given up included.
   private(set) var out = 0
   private let store: any BackingStore
@@ -270,6 +272,7 @@ final class DiskQueue {
   fileprivate func finished(_ job: DiskJob) {
     out -= 1
     job.isDone = true
+    if job.kind == .synchronize { tellOnce(job) }
     if job.command != command {
       recycle(job)
       advance()
@@ -278,6 +281,14 @@ final class DiskQueue {
       if job.kind == .read { settle() } else { finishedOther(job) }
     }
     unsafe owner?.diskQueueMoved()
+  }
+
+  /// The system tells once that something did not reach the medium, fdatasync(2): when nobody waits for that any
+  /// more, the next to synchronize has to hear of it.
+  private func tellOnce(_ job: DiskJob) {
+    if job.result.error == 0 { job.result.error = untold }
+    untold = job.command == command ? 0 : job.result.error
+    if untold != 0 { isDirty = true }
   }
 
   private func finishedOther(_ job: DiskJob) {

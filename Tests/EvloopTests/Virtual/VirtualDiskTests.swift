@@ -8,6 +8,8 @@ private let testUnitReady: [UInt8] = [0, 0, 0, 0, 0, 0]
 private let inquiry: [UInt8] = [0x12, 0, 0, 0, 36, 0]
 private let unknown: [UInt8] = [0xc0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
 
+private let synchronize = DiskRig.access(0x35, 0, 0)
+
 private func blocks(_ numbers: Range<UInt64>) -> [UInt8] {
   numbers.flatMap { FakeStore.block($0) }
 }
@@ -384,6 +386,38 @@ struct VirtualDiskTests {
     let told = rig.lines.count
     rig.close()
     #expect(rig.lines.count == told + 1, "a failure behind the guest's back is told")
+  }
+
+  /// fdatasync(2) tells of a failure once.
+  @Test("a sync that failed behind a reset fails the next one") func failedSyncOfAnOldCommand() throws {
+    let rig = try DiskRig()
+    #expect(rig.write(8, pattern(512)).status == "passed 0")
+    try rig.store.hold()
+    rig.store.syncFailure = EIO
+    rig.start(synchronize, 0, isIn: false)
+    #expect(rig.recover() == "00 completed")
+    rig.store.letGo(20)
+    rig.user.run { !rig.disk.isWorking }
+    rig.store.syncFailure = 0
+    #expect(rig.tell(synchronize).status == "failed 0")
+    #expect(rig.sense() == "03/0c/00")
+    #expect(rig.tell(synchronize).status == "passed 0")
+  }
+
+  @Test func aSyncThatFailsAfterItsGuestHasLeftIsTold() throws {
+    let rig = try DiskRig()
+    #expect(rig.write(8, pattern(512)).status == "passed 0")
+    try rig.store.hold()
+    rig.store.syncFailure = EIO
+    rig.start(synchronize, 0, isIn: false)
+    var isClosed = false
+    rig.disk.close { isClosed = true }
+    rig.store.letGo(1)
+    rig.user.run { rig.store.record.last == "sync" }
+    rig.store.syncFailure = 0
+    rig.store.letGo(20)
+    rig.user.run(turns: 20_000) { isClosed }
+    #expect(isClosed && rig.lines == ["image x: fdatasync: Input/output error"])
   }
 
   @Test func aGuestCannotFillTheLog() throws {
