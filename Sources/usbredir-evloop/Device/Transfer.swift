@@ -40,6 +40,12 @@ struct IsoPacket: Equatable {
   var length: UInt16 = 0
   var actualLength: UInt16 = 0
   var status = TransferStatus.completed
+
+  /// The packet is over, and so much has moved, it is said: never more than there is room for.
+  mutating func end(_ status: TransferStatus, moved count: UInt32) {
+    self.status = status
+    actualLength = UInt16(min(count, UInt32(length)))
+  }
 }
 
 /// Gets a transfer back. Called by the device, once for each submit, never from within `submit` or `cancel`.

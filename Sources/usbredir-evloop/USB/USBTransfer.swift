@@ -120,15 +120,15 @@ import CPosix
     owner?.completed(self)
   }
 
-  /// libusb counts the bytes of an isochronous transfer in its packets alone, and a stall shows nowhere else.
+  /// libusb counts the bytes of an isochronous transfer in its packets alone, and a stall shows nowhere else. With
+  /// usbip the numbers come from another machine, and the kernel holds only their sum against the buffer.
   @unsafe private func packetsReturned(_ packets: UnsafeMutablePointer<libusb_iso_packet_descriptor>) {
     actualLength = 0
     for index in self.packets.indices {
       let packet = unsafe packets[index]
       let packetStatus = TransferStatus(packet.status)
-      self.packets[index].status = packetStatus
-      self.packets[index].actualLength = UInt16(truncatingIfNeeded: packet.actual_length)
-      actualLength += Int(packet.actual_length)
+      self.packets[index].end(packetStatus, moved: packet.actual_length)
+      actualLength += Int(self.packets[index].actualLength)
       if packetStatus == .stalled && status == .completed { status = .stalled }
     }
   }
