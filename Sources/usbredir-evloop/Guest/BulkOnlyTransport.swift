@@ -23,6 +23,8 @@ final class BulkOnlyTransport {
   private let output: EndpointAddress
   private var tag: UInt32 = 0
   private var isRetry = false
+  /// Data was asked for, and its transfer is not over.
+  private var awaitsData = false
   private var requests: [UInt64] = []
   private var data: (Span<UInt8>) -> Void = { _ in }
   private var done: (CommandOutcome) -> Void = { _ in }
@@ -45,6 +47,7 @@ final class BulkOnlyTransport {
   ) {
     tag &+= 1
     isRetry = false
+    awaitsData = length > 0
     requests = []
     self.data = data
     self.done = done
@@ -78,6 +81,7 @@ final class BulkOnlyTransport {
   }
 
   private func dataArrived(_ status: Status, _ bytes: Span<UInt8>) {
+    awaitsData = false
     if !bytes.isEmpty { data(bytes) }
     // A stall ends the data; the status behind it tells the rest.
     if status != .success && status != .stall { fail("data: " + status.description) }
@@ -91,6 +95,8 @@ final class BulkOnlyTransport {
   }
 
   private func statusArrived(_ status: Status, _ bytes: Span<UInt8>) {
+    // Answers come in order (B5.1). What came behind its status would be taken for the next command's.
+    guard !awaitsData else { return fail("a status before the data") }
     if status == .stall, !isRetry { return clearHalt() }
     guard status == .success else { return fail("status: " + status.description) }
     guard bytes.count == BulkOnlyTransport.statusSize,

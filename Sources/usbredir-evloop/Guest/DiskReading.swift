@@ -6,6 +6,8 @@ final class DiskReading: ProbeActivity {
   private static let readSize = 128 << 10
   /// TEST UNIT READY fails once for each unit attention that a fresh device has.
   private static let readyTries = 5
+  private static let requestSense: UInt8 = 3
+  private static let noReason = "a command failed, without a reason"
 
   private let context: ProbeContext
   private var transport: BulkOnlyTransport?
@@ -55,6 +57,7 @@ final class DiskReading: ProbeActivity {
     } done: { outcome in
       switch outcome {
       case .passed: then()
+      case .failed where command[0] == DiskReading.requestSense: self.finish(DiskReading.noReason)
       case .failed: self.sense(of: command[0])
       case .broken(let reason): self.finish(reason)
       }
@@ -127,9 +130,9 @@ final class DiskReading: ProbeActivity {
 
   /// Asks why a command failed. A unit that is not ready yet is asked again.
   private func sense(of command: UInt8) {
-    run([3, 0, 0, 0, 18, 0], length: 18) {
+    run([DiskReading.requestSense, 0, 0, 0, 18, 0], length: 18) {
       let sense = self.response
-      guard sense.count >= 14 else { return self.finish("a command failed, without a reason") }
+      guard sense.count >= 14 else { return self.finish(DiskReading.noReason) }
       self.triesLeft -= 1
       if command == 0, self.triesLeft > 0, sense[2] & 15 == 6 {
         return self.run([0, 0, 0, 0, 0, 0], length: 0) { self.ready() }

@@ -82,6 +82,30 @@ struct DiskReadingTests {
     #expect(try run().run.complaints == ["disk: a status wrapper that is none of this command"])
   }
 
+  @Test("a device that cannot even say why is not asked for ever") func noSense() throws {
+    disk.broken = [0, 3]
+    let (run, status) = try run()
+    #expect(status == 1)
+    #expect(run.complaints == ["disk: a command failed, without a reason"])
+    #expect(disk.commands == [0x12, 0, 3])
+  }
+
+  @Test("B5.1: the status does not come before the data") func statusFirst() throws {
+    var asked: [Asked] = []
+    host.onPacket = { [host = Unowned(host)] packet in
+      guard packet.type == .bulkPacket else { return false }
+      asked.append(packet)
+      guard asked.count == 3 else { return true }
+      let tag = Array(asked[0].data[4..<8])
+      host.value.bulk(asked[0], .success, count: 31)
+      host.value.bulk(packet, .success, [0x55, 0x53, 0x42, 0x53] + tag + [0, 0, 0, 0, 0])
+      return true
+    }
+    let (run, status) = try run()
+    #expect(status == 1)
+    #expect(run.complaints == ["disk: a status before the data"])
+  }
+
   @Test("the device goes while it is read") func unplugged() throws {
     host.onPacket = { [host = Unowned(host), disk = Unowned(disk)] packet in
       if packet.type == .bulkPacket, packet.endpoint == 0x02, packet.data[15] == 0x28 {

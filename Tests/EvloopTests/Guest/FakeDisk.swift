@@ -10,6 +10,8 @@ final class FakeDisk {
   private(set) var commands: [UInt8] = []
   /// Commands that fail with sense data (key, code, qualifier), once each.
   var failures: [UInt8: [UInt8]] = [:]
+  /// Commands that fail each time.
+  var broken: Set<UInt8> = []
   /// The next READ ends in the middle: data and status stall until the halt is cleared.
   var stallsRead = false
   /// The status wrapper of the next command has a wrong tag.
@@ -70,7 +72,7 @@ final class FakeDisk {
     let block = Array(wrapper[15...])
     commands.append(block[0])
     var status: UInt8 = 0
-    if let failure = failures.removeValue(forKey: block[0]) {
+    if let failure = broken.contains(block[0]) ? [4, 0, 0] : failures.removeValue(forKey: block[0]) {
       sense = failure
       status = 1
       if wrapper[8..<12].contains(where: { $0 != 0 }) { responses.append(nil) }
