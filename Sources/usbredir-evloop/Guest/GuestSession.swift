@@ -119,6 +119,9 @@ final class GuestSession: ConnectionOwner, PacketReceiver {
     finish?.cancel()
   }
 
+  /// The usb-host has not read for a while: much waits to be sent.
+  var isBehind: Bool { connection?.isAboveHighWater ?? false }
+
   /// What the peer's hello offered.
   var peerCapabilities: Capabilities { reader.peerCapabilities }
   /// What both sides have.

@@ -142,6 +142,9 @@ final class IsoStream: ProbeActivity {
     guard !isOver, let size = context.session.device?[address]?.maxPacketSize else { return }
     let now = monotonicNanoseconds()
     let due = (now - throughput.begin) / 1000 / interval + buffered * 3 / 4
+    // A usb-host that does not read, or a pause of this program: what is over is not sent any more.
+    if context.session.isBehind { skip(to: due) }
+    if due > nextID + buffered { skip(to: due - buffered) }
     while nextID < due {
       let buffer = context.session.buffers.take(Int(size))
       guard fill(buffer, Int(size)) else {
@@ -154,6 +157,12 @@ final class IsoStream: ProbeActivity {
     }
     if context.source?.hasEnded == true { return context.stop("the input is over") }
     pace?.start(milliseconds: IsoStream.tick)
+  }
+
+  private func skip(to id: UInt64) {
+    guard id > nextID else { return }
+    lost += id - nextID
+    nextID = id
   }
 
   private func fill(_ buffer: PacketBuffer, _ size: Int) -> Bool {
@@ -181,7 +190,7 @@ final class IsoStream: ProbeActivity {
     pace?.stop()
     var result = ProbeResult("iso", "endpoint", address.description)
     throughput.add(to: &result, "packets")
-    if address.isIn { result.add("lost", lost) }
+    if address.isIn || lost > 0 { result.add("lost", lost) }
     for number in 1..<statuses.count where statuses[number] > 0 {
       result.add(Status(wire: UInt8(number)).description, statuses[number])
     }

@@ -68,12 +68,12 @@ final class RawHost {
     descriptor = -1
   }
 
-  /// Hello and a device with interrupt endpoints 81 and 01.
-  func announce(_ capabilities: Capabilities = .all) {
+  /// Hello and a device, with interrupt endpoints 81 and 01 unless told otherwise.
+  func announce(_ capabilities: Capabilities = .all, _ endpoints: EndpointInfoHeader = endpoints) {
     let inForce = Capabilities.negotiated(GuestSession.capabilities, capabilities)
     write(hello(capabilities))
     write(
-      packet(RawHost.endpoints, inForce) + packet(RawHost.interfaces, inForce)
+      packet(endpoints, inForce) + packet(RawHost.interfaces, inForce)
         + packet(RawHost.connect, inForce))
   }
 

@@ -113,6 +113,26 @@ struct IsoStreamTests {
     #expect(run.complaints == ["iso 0x85: no setting of the device has such an endpoint"])
   }
 
+  @Test("OUT: what a server does not read in time is not kept for it") func deafServer() throws {
+    let raw = try RawHost()
+    let record = try GuestRecord(loop, raw.guestDescriptor)
+    raw.announce(.all, FakeHost.info([0x03: FakeHost.slot(.isochronous, 49_152)]))
+    #expect(loop.turns { record.session?.device != nil })
+    let session = try #require(record.session)
+    let context = ProbeContext(
+      loop, ProbeOptions(address: .unix("/nowhere")), session, log: Log(level: .error), sink: nil, source: nil,
+      tell: { _ in }, stop: { _ in }, ended: { _, _ in })
+    let stream = IsoStream(isoOut, seconds: nil, context)
+    stream.start()
+    stream.changed(.started, on: isoOut)
+    // 8000 packets a second; three quarters of 480 are sent at once, and no more behind them.
+    let begin = monotonicNanoseconds()
+    #expect(loop.turns { monotonicNanoseconds() - begin > 500_000_000 })
+    #expect(session.buffers.inUse <= 360)
+    _ = stream.cut("enough")
+    session.close()
+  }
+
   @Test("OUT: three quarters of the buffer at once, then at the endpoint's pace") func output() throws {
     let host = try host([0x03: FakeHost.slot(.isochronous, 24, interval: 4)])
     let run = ProbeRun(loop, tasks: [.iso(isoOut, seconds: nil)])
