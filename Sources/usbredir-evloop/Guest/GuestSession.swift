@@ -267,7 +267,8 @@ final class GuestSession: ConnectionOwner, PacketReceiver {
   private func disconnected() {
     // Also without a device: a peer that has the capability waits for it (B2.6).
     if capabilities.contains(.deviceDisconnectAck) { send(.deviceDisconnectAck) }
-    guard device != nil else { return late() }
+    // Bad and not late, since each is answered: there has to be an end to that.
+    guard device != nil else { return bad("device_disconnect without a device") }
     device = nil
     interfaces = []
     endpoints = []

@@ -159,6 +159,13 @@ struct GuestPeerTests {
     #expect(host.read() == [], "no acknowledgement without its capability")
   }
 
+  /// Each is answered, and a peer that does not read could have us keep as many answers as it likes.
+  @Test func disconnectsWithoutEndAreNotAcknowledged() {
+    announced()
+    for _ in 0..<GuestSession.maxBadPackets + 2 { give(packet(.deviceDisconnect, inForce)) }
+    #expect(guest.take() == ["disconnected", "ended: too many bad packets"])
+  }
+
   @Test func disconnectIsAcknowledged() {
     announced()
     give(packet(.deviceDisconnect, inForce))
@@ -166,7 +173,7 @@ struct GuestPeerTests {
     give(packet(.deviceDisconnect, inForce))
     #expect(host.read() == packet(.deviceDisconnectAck, inForce))
     #expect(guest.take() == ["disconnected"])
-    #expect(guest.session?.latePackets == 1)
+    #expect(guest.session?.badPackets == 1)
   }
 
   @Test func aRefusedStartEndsReceiving() throws {
