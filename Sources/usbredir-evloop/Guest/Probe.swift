@@ -264,7 +264,11 @@ final class Probe: ConnectorOwner, GuestSessionOwner {
 
   /// The activity cannot go on.
   private func cut(_ reason: String) {
-    if let failure = activities.last?.cut(reason) { complain(failure) }
+    if let failure = activities.last?.cut(reason) {
+      complain(failure)
+    } else if activities.count < options.tasks.count {
+      complain((isInterrupted ? "interrupted" : "over") + " before everything was done")
+    }
     end(reason)
   }
 

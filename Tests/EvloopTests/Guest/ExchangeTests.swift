@@ -53,6 +53,19 @@ struct ExchangeTests {
     #expect(run.complaints == [])
   }
 
+  @Test("a server that does not answer the stop: what was to come behind it is missed") func deafToStop() {
+    host.onPacket = { [host = Unowned(host)] packet in
+      guard packet.type == .interruptPacket else { return packet.type == .stopInterruptReceiving }
+      host.value.interrupt(0x01, id: packet.id, count: 3)
+      host.value.interrupt(0x81, [1])
+      return true
+    }
+    let run = ProbeRun(loop, tasks: [.exchange(Self.report, isPadded: false), .reset])
+    run.probe?.adopt(host.guestDescriptor, to: "test")
+    #expect(run.finish() == 1)
+    #expect(run.complaints == ["over before everything was done"])
+  }
+
   @Test("B4.11: when the OUT fails, the IN is cancelled") func outFails() {
     onOut { [host = Unowned(host)] packet in host.value.interrupt(0x01, status: .stall, id: packet.id) }
     let (run, status) = run(count: 2)
