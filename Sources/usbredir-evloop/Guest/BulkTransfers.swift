@@ -145,8 +145,10 @@ final class BulkPump {
   /// The first failure ends all.
   private func fail(_ reason: String) {
     if failure == nil { failure = label + " " + job.endpoint.description + ": " + reason }
-    stop()
+    guard !isStopping else { return }
+    // Stops this one as well. Not behind its own stop: that may be the activity's end, and the next one is running.
     context.stop(reason)
+    stop()
   }
 
   private func settle() {

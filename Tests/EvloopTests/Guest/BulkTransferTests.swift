@@ -260,6 +260,31 @@ struct BulkTransferTests {
     #expect(run.complaints == [complaint])
   }
 
+  @Test("a task that fails at once leaves the next one alone") func nextTask() throws {
+    let host = try fakeHost()
+    let missing = EndpointAddress(rawValue: 0x85)
+    let tasks: [ProbeTask] = [.bulk([BulkJob(endpoint: missing, total: 1)]), .configuration(1)]
+    let run = ProbeRun(loop, tasks: tasks)
+    run.probe?.adopt(host.guestDescriptor, to: "test")
+    #expect(run.finish() == 1)
+    #expect(run.complaints == ["read 0x85: the device has no bulk endpoint 0x85"])
+    #expect(run.results.contains("configuration 1: success, in force 1"))
+  }
+
+  @Test("the same for one whose last transfer fails") func nextTaskBehindFailure() throws {
+    let host = try fakeHost()
+    host.onPacket = { [host = Unowned(host)] packet in
+      guard packet.type == .bulkPacket else { return false }
+      host.value.bulk(packet, .stall)
+      return true
+    }
+    let run = ProbeRun(loop, tasks: [read(512, depth: 1), .configuration(1)])
+    run.probe?.adopt(host.guestDescriptor, to: "test")
+    #expect(run.finish() == 1)
+    #expect(run.complaints == ["read 0x82: stall"])
+    #expect(run.results.contains("configuration 1: success, in force 1"))
+  }
+
   @Test("the device goes meanwhile: what came is told") func unplugged() throws {
     let host = try fakeHost()
     host.onPacket = { [host = Unowned(host)] packet in
