@@ -265,7 +265,9 @@ final class BulkPump {
     do throws(GuestError) {
       try context.session.stopBulkReceiving(job.endpoint)
     } catch {
+      // Device or endpoint are gone, and the stream with them.
       isReceiving = false
+      settle()
     }
   }
 

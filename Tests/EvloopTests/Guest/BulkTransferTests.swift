@@ -285,6 +285,22 @@ struct BulkTransferTests {
     #expect(run.results.contains("configuration 1: success, in force 1"))
   }
 
+  @Test("buffered receiving whose endpoint goes away ends with what came") func endpointGoes() throws {
+    let host = try fakeHost()
+    host.onPacket = { [host = Unowned(host)] packet in
+      guard packet.type == .startBulkReceiving else { return false }
+      host.value.send(BulkReceivingStatusHeader(streamID: 0, endpoint: 0x82, status: .success), id: packet.id)
+      host.value.send(FakeHost.info([:]))
+      let header = BufferedBulkPacketHeader(streamID: 0, length: 512, endpoint: 0x82, status: .success)
+      host.value.send(header, [UInt8](repeating: 1, count: 512))
+      return true
+    }
+    let run = ProbeRun(loop, tasks: [read(512, size: 512)]) { $0.isBuffered = true }
+    run.probe?.adopt(host.guestDescriptor, to: "test")
+    #expect(run.finish() == 0)
+    #expect(run.results.first?.hasPrefix("read 0x82: success, bytes 512,") == true)
+  }
+
   @Test("the device goes meanwhile: what came is told") func unplugged() throws {
     let host = try fakeHost()
     host.onPacket = { [host = Unowned(host)] packet in
