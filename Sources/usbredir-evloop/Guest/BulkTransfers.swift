@@ -116,7 +116,7 @@ final class BulkPump {
         isReceiving = true
       } else {
         try context.session.checkEndpoint(job.endpoint, .bulk, isIn: job.endpoint.isIn)
-        if !job.endpoint.isIn { context.source?.onReadable = { [pump = Unowned(self)] in pump.value.fill() } }
+        if !job.endpoint.isIn { context.source?.tell { [pump = Unowned(self)] in pump.value.fill() } }
         fill()
       }
     } catch {

@@ -44,19 +44,18 @@ final class DataSource {
   /// What one read gave.
   enum Piece {
     case bytes(Int)
-    /// Nothing now; `onReadable` is called when there is.
+    /// Nothing now; those that `tell` was given are called when there is.
     case later
     case end
   }
 
-  /// Called when a read that gave nothing may be tried again.
-  var onReadable: () -> Void = {}
   private(set) var failure: SystemError?
   private(set) var hasEnded = false
   private let descriptor: Int32
   private let name: String
   private let loop: EventLoop
   private var event: Event?
+  private var readers: [() -> Void] = []
 
   /// - Parameter path: `-` is standard input.
   init(_ path: String, _ loop: EventLoop) throws(SystemError) {
@@ -69,6 +68,11 @@ final class DataSource {
   deinit {
     event = nil
     if descriptor > 2 { close(descriptor) }
+  }
+
+  /// `reader` is called whenever a read that gave nothing may be tried again.
+  func tell(_ reader: @escaping () -> Void) {
+    readers.append(reader)
   }
 
   /// Fills the front of an empty buffer, up to `length` bytes, with what is there.
@@ -90,7 +94,7 @@ final class DataSource {
       if event == nil {
         event = unsafe Event(loop, descriptor: descriptor, [.read], context: self) { _, _, context in
           guard let context = unsafe context else { return }
-          unsafe recover(context, as: DataSource.self).onReadable()
+          for reader in unsafe recover(context, as: DataSource.self).readers { reader() }
         }
       }
       try event?.add()

@@ -301,6 +301,32 @@ struct BulkTransferTests {
     #expect(run.results.first?.hasPrefix("read 0x82: success, bytes 512,") == true)
   }
 
+  @Test("two writes share an input that brings its bytes late") func sharedInput() throws {
+    let host = try FakeHost(
+      loop, endpoints: [0x02: FakeHost.slot(.bulk, 512), 0x04: FakeHost.slot(.bulk, 512)])
+    var written = 0
+    host.onPacket = { [host = Unowned(host)] packet in
+      guard packet.type == .bulkPacket else { return false }
+      written += packet.data.count
+      host.value.bulk(packet, .success, count: packet.data.count)
+      return true
+    }
+    let path = socketPath("shared-input")
+    defer { try? FileManager.default.removeItem(atPath: path) }
+    try #require(unsafe mkfifo(path, 0o600) == 0)
+    let writer = try #require(FileHandle(forUpdatingAtPath: path))
+    let jobs = [2, 4].map { BulkJob(endpoint: EndpointAddress(rawValue: $0), total: nil, size: 64) }
+    let run = ProbeRun(loop, tasks: [.bulk(jobs)]) { $0.input = path }
+    try run.probe?.openFiles()
+    run.probe?.adopt(host.guestDescriptor, to: "test")
+    #expect(run.turns(untilLine: "endpoint 0x04"))
+    loop.someTurns()
+    try writer.write(contentsOf: [UInt8](repeating: 1, count: 640))
+    #expect(loop.turns { written == 640 })
+    try writer.close()
+    #expect(run.finish() == 0)
+  }
+
   @Test("the device goes meanwhile: what came is told") func unplugged() throws {
     let host = try fakeHost()
     host.onPacket = { [host = Unowned(host)] packet in
