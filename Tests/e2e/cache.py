@@ -25,25 +25,18 @@ def once(name, fill):
     return path
 
 
-def debian_package(name, path):
-    """Downloads a package of the distribution and unpacks it into `path`, without installing it."""
-    checked("apt-get", "download", name, cwd=path)
-    archive = next(path.glob("*.deb"))
-    checked("dpkg-deb", "-x", archive, path)
-    archive.unlink()
-
-
-def compiled(source):
-    """A static program made from one C file, newer than its source."""
-    program = DIRECTORY / "guest" / source.stem
+def compiled(source, architecture):
+    """A program made from one C file, newer than its source."""
+    program = DIRECTORY / f"guest-{architecture.name}" / source.stem
     if not program.exists() or program.stat().st_mtime < source.stat().st_mtime:
         program.parent.mkdir(parents=True, exist_ok=True)
-        checked("gcc", "-static", "-O2", "-Wall", "-Werror", "-o", program, source)
+        checked(*architecture.compiler, "-s", "-O2", "-Wall", "-Werror", "-o", program, source)
     return program
 
 
 def checked(*command, cwd=None):
-    """Runs a command that has to succeed."""
+    """Runs a command that has to succeed; what it says."""
     done = subprocess.run(command, cwd=cwd, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     if done.returncode != 0:
         raise SetupError(f"`{' '.join(map(str, command))}` failed:\n{done.stdout}")
+    return done.stdout

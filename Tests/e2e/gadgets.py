@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import keyboard
 from steps import expect, wait_until
 
 VENDOR, PRODUCT = 0x1D6B, 0x0104
@@ -25,6 +26,12 @@ class Function:
 def boot_keyboard():
     return Function("hid.keyboard", {
         "protocol": "1", "subclass": "1", "report_length": "8", "report_desc": BOOT_KEYBOARD_REPORTS})
+
+
+def type_keys(machine, keys):
+    """Presses and releases keys of the keyboard that was made first."""
+    usages = " ".join(f"{keyboard.USAGES[key]:x}" for key in keys)
+    machine.run(f"echo {usages} | hidg type /dev/hidg0", timeout=120)
 
 
 def disk(path):

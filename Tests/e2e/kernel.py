@@ -1,4 +1,4 @@
-"""The kernel of the virtual machines: Debian's, unpacked and not installed, with every module ready to use."""
+"""The kernel of a virtual machine: Debian's, unpacked and not installed, with every module ready to use."""
 
 import functools
 import lzma
@@ -7,11 +7,12 @@ import struct
 import subprocess
 
 import cache
+import debian
 
 
 class Kernel:
-    def __init__(self):
-        self.directory = cache.once("kernel", unpack)
+    def __init__(self, architecture):
+        self.directory = cache.once(f"kernel-{architecture.name}", functools.partial(unpack, architecture))
         self.image = self.directory / "vmlinux"
         self.version = next((self.directory / "lib" / "modules").iterdir()).name
 
@@ -37,20 +38,18 @@ class Kernel:
         return [pathlib.Path(words[1]) for words in lines if words[0] == "insmod"]
 
 
-def unpack(path):
-    dependencies = subprocess.run(["apt-cache", "depends", "linux-image-amd64"], text=True, capture_output=True)
-    packages = [line.split()[-1] for line in dependencies.stdout.splitlines() if "Depends: linux-image-" in line]
-    if not packages:
-        raise cache.SetupError("no package linux-image-amd64 is known; run `apt-get update`")
-    cache.debian_package(packages[0], path)
-    version = packages[0].removeprefix("linux-image-")
+def unpack(architecture, path):
+    with debian.packages(path, architecture.foreign) as packages:
+        package = packages.dependency(f"linux-image-{architecture.name}", "linux-image-")
+        packages.unpack([package])
+    version = package.removeprefix("linux-image-")
     cache.checked("depmod", "-b", path, version)
     bootable = (path / "boot" / f"vmlinuz-{version}").read_bytes()
-    (path / "vmlinux").write_bytes(decompressed(bootable))
+    (path / "vmlinux").write_bytes(decompressed(bootable) if bootable[0x202:0x206] == b"HdrS" else bootable)
 
 
 def decompressed(image):
-    """The ELF file inside a bzImage. QEMU boots it as it is, which saves half of the time of a boot: what
+    """The ELF file inside the bzImage of an x86 kernel. QEMU boots it as it is, which saves half of the time of a boot: what
     takes a kernel that decompresses itself seconds under emulation takes half a second here, and only once.
     Offsets are those of the kernel's Documentation/x86/boot.rst: setup_sects, payload_offset, payload_length."""
     protected_mode = (image[0x1F1] + 1) * 512

@@ -38,6 +38,11 @@ def text_of(events):
     return "".join(text) + "".join(f"<{code} still pressed>" for code in sorted(down))
 
 
+def events_of(keys):
+    """What evdev reports when each key is pressed and released, as (code, value)."""
+    return [(CODES[key], value) for key in keys for value in (1, 0)]
+
+
 def sample_text(length):
     """Every character of the layout, the same key twice with and without shift, and a mix; the same each time."""
     everything = "".join(PLAIN.values()) + "".join(sorted(set(SHIFTED.values()) - {"\t", "\n", " "}))

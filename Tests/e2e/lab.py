@@ -4,15 +4,18 @@ The usb-host side is either the server running here, or a machine "A" with gadge
 usb-guest side is a machine "B" whose QEMU has usb-redir devices.
 """
 
+import functools
 import pathlib
 import shutil
 import socket
 import tempfile
 
+import architecture
 import image
+from cache import SetupError
 from kernel import Kernel
 from server import LocalServer, MachineServer
-from vm import VM
+from vm import MEMORY, VM
 
 # What a usb-guest's kernel needs for the controllers that usb-redir is plugged into, for keyboards, pointers and
 # disks. A scenario names what it needs beside that: a module costs time at every boot.
@@ -30,20 +33,24 @@ class Lab:
         self.binary = binary
         self.step = steps.step
         self._tell = steps.tell
-        self._kernel = Kernel()
+        self._kernel = functools.cache(Kernel)
+        # Machine A is what the binary was built for; B has the build machine's processor.
+        self._of_host = architecture.of_program(binary)
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="e2e-"))
         self._machines = []
         self._servers = []
         self._local = []
 
-    def usb_host(self, *ports, modules=(), arguments=()):
-        """Machine A, already booting; the `ports` of the build machine lead to the ports 4000, 4001… in it."""
-        machine = image.machine(
-            self._kernel, [*HOST_MODULES, *modules], {SERVER_IN_MACHINE: self.binary, "bin/udevd": image.udevd()})
+    def usb_host(self, *ports, modules=(), arguments=(), memory=MEMORY, udev=True):
+        """Machine A, already booting; the `ports` of the build machine lead to the ports 4000, 4001… in it. `memory`:
+        MiB. Without the udev daemon Debian's libusb never hears that a device came or went."""
+        programs = {SERVER_IN_MACHINE: self.binary}
+        if udev:
+            programs["bin/udevd"] = self._of_host.udevd()
         forwards = [f",hostfwd=tcp:127.0.0.1:{port}-10.0.2.15:{4000 + i}" for i, port in enumerate(ports)]
-        return self._start("A", machine, [
+        return self._start("A", self._of_host, [*HOST_MODULES, *modules], programs, [
             "-netdev", f"user,id=net0,restrict=on{''.join(forwards)}", "-device", "e1000,netdev=net0,romfile=",
-            *arguments])
+            *arguments], memory)
 
     def usb_guest(self, controllers, redirections, modules=()):
         """Machine B, already booting: USB controllers, and the connections that usb-redir devices are fed from."""
@@ -51,10 +58,12 @@ class Lab:
         for number, (bus, chardev) in enumerate(redirections):
             arguments += ["-chardev", f"socket,id=c{number},reconnect=1,{chardev}",
                           "-device", f"usb-redir,chardev=c{number},bus={bus},debug=2"]
-        return self._start("B", image.machine(self._kernel, [*GUEST_MODULES, *modules], {}), arguments)
+        return self._start("B", architecture.NATIVE, [*GUEST_MODULES, *modules], {}, arguments)
 
     def serve(self, exports, stdin=None):
         """The server on the build machine."""
+        if self._of_host is not architecture.NATIVE:
+            raise SetupError(f"{self.binary} does not run on this machine, only in a machine A")
         server = LocalServer(self.binary, exports, self.directory / f"server{len(self._servers)}", stdin)
         self._servers.append(server)
         self._local.append(server)
@@ -91,9 +100,11 @@ class Lab:
         if not keep:
             shutil.rmtree(self.directory, ignore_errors=True)
 
-    def _start(self, name, machine, arguments):
+    def _start(self, name, of, modules, programs, arguments, memory=MEMORY):
+        kernel = self._kernel(of)
+        machine = image.machine(of, kernel, modules, programs)
         directory = self.directory / f"{name}{len(self._machines)}"
-        started = VM(name, directory, self._kernel, machine, arguments)
+        started = VM(name, directory, of, kernel, machine, arguments, memory)
         self._machines.append(started)
         return started
 

@@ -69,6 +69,10 @@ class MachineServer:
         words = [line.split() for line in self._machine.run("netstat -tn").splitlines()]
         return [word[4] for word in words if word[-1] == "ESTABLISHED" and word[3].endswith(f":{port}")]
 
+    def proc(self, file):
+        """A file of the process in /proc, or several by a pattern."""
+        return self._machine.run(f"cat /proc/$(cat /run/server.pid)/{file}")
+
     def log(self):
         return self._machine.run("cat /run/server.log", timeout=20)
 

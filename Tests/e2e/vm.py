@@ -1,8 +1,8 @@
 """A virtual machine: QEMU without KVM, one shell on a serial port, everything under a timeout.
 
-    driver ──unix socket── ttyS1  shell: one command a line, an end marker after its output
-    console.log ◀───────── ttyS0  the kernel's messages
-    qemu.log    ◀───────── stderr QEMU's own, among them what usb-redir says with debug=2
+    driver ──unix socket── second serial port: a shell, one command a line, an end marker after its output
+    console.log ◀───────── first serial port: the kernel's messages
+    qemu.log    ◀───────── stderr of QEMU, among it what usb-redir says with debug=2
 """
 
 import os
@@ -19,23 +19,26 @@ from steps import wait_until
 LIFETIME = 900
 BOOT = 180
 
-# no_timer_check: on a busy machine the kernel would find its timer too slow, and panic.
-KERNEL_COMMAND_LINE = "console=ttyS0 quiet panic=-1 mitigations=off nokaslr random.trust_cpu=on no_timer_check"
+# MiB.
+MEMORY = 256
+
+KERNEL_ARGUMENTS = "quiet panic=-1 mitigations=off nokaslr random.trust_cpu=on"
 
 
 class VM:
-    def __init__(self, name, directory, kernel, image, arguments=()):
+    def __init__(self, name, directory, architecture, kernel, image, arguments=(), memory=MEMORY):
         self.name = name
         self.directory = pathlib.Path(directory)
         self.directory.mkdir()
-        image.write(self.directory / "initramfs")
+        image.write(self.directory / "initramfs", compressed=memory < MEMORY)
         command = [
-            "qemu-system-x86_64", "-accel", "tcg", "-cpu", "max", "-m", "256", "-nodefaults", "-no-reboot",
-            "-display", "none", "-pidfile", str(self.directory / "pid"),
+            *architecture.qemu, "-accel", "tcg", "-m", str(memory), "-nodefaults", "-no-reboot", "-display", "none",
+            "-pidfile", str(self.directory / "pid"),
             "-kernel", str(kernel.image), "-initrd", str(self.directory / "initramfs"),
-            "-append", KERNEL_COMMAND_LINE,
+            "-append", f"{KERNEL_ARGUMENTS} {architecture.kernel_arguments} shell={architecture.shell}",
             "-serial", f"file:{self.directory}/console.log",
-            "-serial", f"unix:{self.directory}/shell,server=on,wait=off", *arguments]
+            "-chardev", f"socket,id=shell,path={self.directory}/shell,server=on,wait=off", *architecture.second_port,
+            *arguments]
         with open(self.log, "wb") as log:
             self._process = subprocess.Popen(
                 ["timeout", "--kill-after=5", str(LIFETIME), *command],

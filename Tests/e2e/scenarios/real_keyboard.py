@@ -44,8 +44,8 @@ def run(lab):
 
     def arrive(what, plugged, keys):
         with lab.step(f"{what}: {len(keys)} key presses arrive in order"):
-            type_keys(host, keys)
-            expected = [event for key in keys for event in ((keyboard.CODES[key], 1), (keyboard.CODES[key], 0))]
+            gadgets.type_keys(host, keys)
+            expected = keyboard.events_of(keys)
             taken = plugged.take_keys(lambda events: len(events) >= len(expected))
             expect_same("presses and releases", expected, taken)
 
@@ -90,11 +90,6 @@ def run(lab):
         expect("status", 0, server.stop())
         sysfs.wait_driver(host, SERIAL, "usbhid")
         plugged.wait_unplugged()
-
-
-def type_keys(host, keys):
-    usages = " ".join(f"{keyboard.USAGES[key]:x}" for key in keys)
-    host.run(f"echo {usages} | hidg type /dev/hidg0", timeout=120)
 
 
 def refused(port):
