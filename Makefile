@@ -23,6 +23,8 @@ NATIVE = build/small/usbredir-evloop
 CHECKED = $(wildcard Sources/usbredir-evloop/Buffers/*.swift Sources/usbredir-evloop/Protocol/*.swift \
   Sources/usbredir-evloop/Device/*.swift Tests/EmbeddedTests/*Check*.swift Tests/EmbeddedTests/Fake*.swift) \
   Tests/EmbeddedTests/Runner/main.swift
+# The ARM builds that e2e boots machines for; armv7 takes another minute and a half.
+MACHINES ?= arm64
 SYSROOT ?= $(CROSS:%=build/sysroot-%)
 SWIFT_RELEASE = swift build -c release --static-swift-stdlib
 # A crashed test's backtracer would outlive the job.
@@ -37,7 +39,7 @@ help:
 	@echo "              ARCH=arm64 and ARCH=armv7 cross-compile, PARTS=server leaves out probe and virtual devices"
 	@echo "make small-test   tests of it, those of ARM under qemu-user (ARCH, PARTS)"
 	@echo "make deb      a Debian package of it: $(DEB) (ARCH, PARTS)"
-	@echo "make e2e      both builds against virtual machines"
+	@echo "make e2e      both builds against virtual machines, and those of MACHINES=\"$(MACHINES)\" in one of their own"
 	@echo "make format   format the Swift sources; make lint checks them and the manual"
 	@echo "make install  into PREFIX=$(PREFIX), below DESTDIR if that is set"
 	@echo "make clean    remove what was built"
@@ -82,8 +84,10 @@ deb: small
 	@tools/check-deb $(ARCH) "$(SYSROOT)" $(DEB)
 
 e2e: build small
-	@tools/install-packages e2e
-	Tests/e2e/run --binary $(RELEASE),ordinary --binary $(SMALL),embedded
+	@tools/install-packages e2e $(MACHINES:%=cross)
+	@for arch in $(MACHINES); do $(MAKE) --no-print-directory small ARCH=$$arch PARTS= || exit; done
+	Tests/e2e/run --binary $(RELEASE),ordinary --binary $(SMALL),embedded \
+	  $(foreach arch,$(MACHINES),--binary build/small-$(arch)/usbredir-evloop,$(arch))
 
 format:
 	swift format --in-place --recursive --parallel Package.swift Sources Tests

@@ -22,6 +22,7 @@ FOREIGN_PACKAGES = [
 class Architecture:
     name: str  # Debian's
     elf: int  # e_machine of its programs
+    kernel: str  # Debian's package
     qemu: tuple
     kernel_arguments: str  # the first serial port is the console
     shell: str  # the second, as the kernel calls it
@@ -108,22 +109,29 @@ class Foreign(Architecture):
 
 
 NATIVE = Native(
-    name="amd64", elf=62, qemu=("qemu-system-x86_64", "-cpu", "max"),
+    name="amd64", elf=62, kernel="linux-image-amd64", qemu=("qemu-system-x86_64", "-cpu", "max"),
     # no_timer_check: on a busy machine the kernel would find its timer too slow, and panic.
     kernel_arguments="console=ttyS0 no_timer_check", shell="ttyS1", second_port=("-serial", "chardev:shell"))
 
-# QEMU's board has one serial port of its own. Debian's kernel has gadgets and dummy_hcd, as on x86.
+# QEMU's board has one serial port of its own. Debian's kernels have gadgets and dummy_hcd, as on x86.
+BOARD = {
+    "kernel_arguments": "console=ttyAMA0", "shell": "ttyS0", "second_port": ("-device", "pci-serial,chardev=shell")}
+
 ARM64 = Foreign(
-    name="arm64", elf=183, qemu=("qemu-system-aarch64", "-machine", "virt", "-cpu", "cortex-a57"),
-    kernel_arguments="console=ttyAMA0", shell="ttyS0", second_port=("-device", "pci-serial,chardev=shell"),
-    gnu="aarch64-linux-gnu")
+    name="arm64", elf=183, kernel="linux-image-arm64", gnu="aarch64-linux-gnu",
+    qemu=("qemu-system-aarch64", "-machine", "virt", "-cpu", "cortex-a57"), **BOARD)
+
+# highmem=off: the PCI bus is where a kernel without LPAE reaches it.
+ARMV7 = Foreign(
+    name="armhf", elf=40, kernel="linux-image-armmp", gnu="arm-linux-gnueabihf",
+    qemu=("qemu-system-arm", "-machine", "virt,highmem=off", "-cpu", "cortex-a15"), **BOARD)
 
 
 def of_program(path):
     """The architecture that a program is for."""
     with open(path, "rb") as file:
         header = file.read(20)
-    for architecture in (NATIVE, ARM64):
+    for architecture in (NATIVE, ARM64, ARMV7):
         if header.startswith(b"\x7fELF") and header[18:] == architecture.elf.to_bytes(2, "little"):
             return architecture
     raise cache.SetupError(f"{path} is for no processor that there are machines of")

@@ -40,11 +40,12 @@ class Kernel:
 
 def unpack(architecture, path):
     with debian.packages(path, architecture.foreign) as packages:
-        package = packages.dependency(f"linux-image-{architecture.name}", "linux-image-")
+        package = packages.dependency(architecture.kernel, "linux-image-")
         packages.unpack([package])
     version = package.removeprefix("linux-image-")
     cache.checked("depmod", "-b", path, version)
     bootable = (path / "boot" / f"vmlinuz-{version}").read_bytes()
+    # "HdrS" stands in the header of an x86 kernel; ARM's are booted as they are.
     (path / "vmlinux").write_bytes(decompressed(bootable) if bootable[0x202:0x206] == b"HdrS" else bootable)
 
 
