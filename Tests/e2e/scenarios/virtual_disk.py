@@ -106,7 +106,7 @@ def run(lab):
 
     for name, disk in disks.items():
         with lab.step(f"{name}: read-only: nothing is written, everything is read"):
-            expect("ro", "1", guest.run(f"cat /sys/block/{disk.removeprefix('/dev/')}/ro"))
+            expect("ro", "1", guest.run(f"read ro </sys/block/{disk.removeprefix('/dev/')}/ro; echo $ro"))
             expect("written", False, guest.holds(f"dd if=/dev/zero of={disk} bs=4k count=1 conv=fsync 2>/dev/null"))
             guest.run(f"mount -o ro {MOUNT[name]} {disk} /{name}")
             expect("sha256", sums[name], sha256(guest, f"/{name}/data"))
