@@ -20,11 +20,16 @@ final class DiskReading: ProbeActivity {
   private var end: UInt64 = 0
   private var next: UInt64 = 0
   private var throughput = Throughput()
+  private var timer: Timer?
   private var isStopping = false
   private var isOver = false
 
   init(_ context: ProbeContext) {
     self.context = context
+    timer = Timer(context.loop) { [reading = Unowned(self)] in
+      let context = reading.value.context
+      context.stop("no answer within " + String(context.options.timeout) + " s")
+    }
   }
 
   func start() {
@@ -43,6 +48,7 @@ final class DiskReading: ProbeActivity {
 
   func cut(_ reason: String) -> String? {
     isOver = true
+    timer?.stop()
     tellThroughput()
     return "disk: " + reason
   }
@@ -52,6 +58,7 @@ final class DiskReading: ProbeActivity {
   /// Runs a command whose answer `then` finds in `response`; any failure is the end.
   private func run(_ command: [UInt8], length: Int, then: @escaping () -> Void) {
     response = []
+    awaitAnswer()
     transport?.run(command, length: length) { bytes in
       self.response = bytes.indices.map { bytes[$0] }
     } done: { outcome in
@@ -62,6 +69,11 @@ final class DiskReading: ProbeActivity {
       case .broken(let reason): self.finish(reason)
       }
     }
+  }
+
+  /// The device gets as long for each command as for any answer.
+  private func awaitAnswer() {
+    timer?.start(milliseconds: context.options.timeout * 1000)
   }
 
   private func inquired() {
@@ -100,6 +112,7 @@ final class DiskReading: ProbeActivity {
     let length = Int(count * blockSize)
     var came = 0
     let address = UInt32(next)
+    awaitAnswer()
     transport?.run(
       [
         0x28, 0, UInt8(address >> 24), UInt8(address >> 16 & 0xff), UInt8(address >> 8 & 0xff),
@@ -149,6 +162,7 @@ final class DiskReading: ProbeActivity {
   private func finish(_ failure: String?) {
     guard !isOver else { return }
     isOver = true
+    timer?.stop()
     tellThroughput()
     context.ended("done", failure.map { "disk: " + $0 })
   }

@@ -106,6 +106,14 @@ struct DiskReadingTests {
     #expect(run.complaints == ["disk: a status before the data"])
   }
 
+  @Test("a disk that does not answer is not waited for longer than for any answer") func noAnswer() throws {
+    host.onPacket = { $0.type == .bulkPacket }
+    let run = ProbeRun(loop, timeout: 1, tasks: [.disk])
+    run.probe?.adopt(host.guestDescriptor, to: "test")
+    #expect(run.finish() == 1)
+    #expect(run.complaints == ["disk: no answer within 1 s"])
+  }
+
   @Test("the device goes while it is read") func unplugged() throws {
     host.onPacket = { [host = Unowned(host), disk = Unowned(disk)] packet in
       if packet.type == .bulkPacket, packet.endpoint == 0x02, packet.data[15] == 0x28 {
