@@ -23,6 +23,8 @@ final class IsoStream: ProbeActivity {
   /// Microseconds of a packet, and packets that the usb-host buffers.
   private var interval: UInt64 = 1000
   private var buffered: UInt64 = 0
+  /// Why it is being stopped, when that is a failure.
+  private var failure: String?
   private var isStarted = false
   private var isOver = false
 
@@ -132,7 +134,9 @@ final class IsoStream: ProbeActivity {
     if lastArrival > 0, now > lastArrival { arrivals.add(now - lastArrival) }
     lastArrival = now
     context.sink?.write(data)
-    if let error = context.sink?.failure { finish(error.description) }
+    guard failure == nil, let error = context.sink?.failure else { return }
+    failure = error.description
+    context.stop(error.description)
   }
 
   // MARK: OUT
@@ -176,8 +180,9 @@ final class IsoStream: ProbeActivity {
 
   // MARK: the end
 
-  private func finish(_ failure: String?) {
+  private func finish(_ reason: String?) {
     guard !isOver else { return }
+    let failure = failure ?? reason
     if throughput.begin > 0 { tell() }
     isOver = true
     context.ended("done", failure.map { "iso " + address.description + ": " + $0 })

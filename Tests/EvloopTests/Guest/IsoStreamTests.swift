@@ -85,6 +85,22 @@ struct IsoStreamTests {
     #expect(run.results.first?.contains("packets 1,") == true)
   }
 
+  @Test("a file that takes no more ends the stream, and the server hears of it") func fullDisk() throws {
+    let host = try host([0x83: FakeHost.slot(.isochronous, 192)])
+    host.onPacket = { [host = Unowned(host)] asked in
+      guard asked.type == .startIsoStream else { return false }
+      host.value.send(IsoStreamStatusHeader(status: .success, endpoint: 0x83), id: asked.id)
+      for id in 0..<3 as Range<UInt64> { host.value.send(packet(.success, 1), id: id, [1]) }
+      return true
+    }
+    let run = ProbeRun(loop, tasks: [.iso(isoIn, seconds: 5), .reset]) { $0.output = "/dev/full" }
+    try run.probe?.openFiles()
+    run.probe?.adopt(host.guestDescriptor, to: "test")
+    #expect(run.finish() == 1)
+    #expect(run.complaints == ["iso 0x83: write /dev/full: No space left on device"])
+    #expect(host.asked == ["start_iso_stream 83", "stop_iso_stream 83", "reset"])
+  }
+
   @Test("a stream is stopped when its time is over") func time() throws {
     let host = try host([0x83: FakeHost.slot(.isochronous, 192)])
     let run = ProbeRun(loop, tasks: [.iso(isoIn, seconds: 1), .reset])
