@@ -40,7 +40,9 @@ struct DiskPropertyTests {
       let first = UInt64(number(0...3500))
       let count = chance(4) ? number(257...596) : number(1...20)
       let salt = number(1...255)
-      let data = (0..<count).flatMap { [UInt8](repeating: UInt8(truncatingIfNeeded: $0 &* 3 &+ salt), count: 512) }
+      let data = (0..<count).flatMap {
+        [UInt8](repeating: UInt8(truncatingIfNeeded: $0 &* 3 &+ salt), count: 512)
+      }
       let kind = number(0...11)
       log.append("\(kind) \(first) \(count)")
       switch kind {
@@ -152,7 +154,9 @@ struct DiskPropertyTests {
     /// Anything but a write, with any expectation.
     private mutating func anyCommand() {
       var command = (0..<16).map { _ in UInt8.random(in: 0...255, using: &random) }
-      let known: [UInt8] = [0, 3, 8, 0x12, 0x1a, 0x1e, 0x23, 0x25, 0x28, 0x2f, 0x35, 0x5a, 0x88, 0x9e, 0xa8, 0xaf]
+      let known: [UInt8] = [
+        0, 3, 8, 0x12, 0x1a, 0x1e, 0x23, 0x25, 0x28, 0x2f, 0x35, 0x5a, 0x88, 0x9e, 0xa8, 0xaf,
+      ]
       if chance(2) { command[0] = known[number(0...known.count - 1)] }
       if chance(2) { for index in 1..<6 { command[index] = 0 } }
       if [0x0a, 0x2a, 0x8a, 0xaa, 0x1b].contains(command[0]) { command[0] = 0 }
