@@ -10,7 +10,8 @@ final class VirtualKeyboard: HIDDevice, TextInputOwner {
   private(set) var leds = KeyboardLEDs()
 
   private let log: Log
-  private let delay: UInt32
+  /// Milliseconds from the guest's first poll to the first key.
+  private var delay: UInt32
   private var reports = KeyboardReports()
   /// What is left of the `text` option.
   private var text: [UInt8]
@@ -85,7 +86,8 @@ final class VirtualKeyboard: HIDDevice, TextInputOwner {
     return nil
   }
 
-  private func begin() {
+  /// The delay is over.
+  func begin() {
     mayType = true
     refill()
     serveSoon()
@@ -103,6 +105,20 @@ final class VirtualKeyboard: HIDDevice, TextInputOwner {
     guard endpoint == HIDDevice.input, !hasBeenPolled else { return }
     hasBeenPolled = true
     if delay == 0 { begin() } else { start?.start(milliseconds: delay) }
+  }
+
+  /// The guest does not poll any more. Whoever does next has just opened the keyboard, too.
+  override func answerCancelled(_ transfer: Transfer) -> TransferStatus {
+    if transfer.endpoint == HIDDevice.input { unsettle() }
+    return .cancelled
+  }
+
+  /// A delay that has not passed goes on: it counts from the first poll of all.
+  private func unsettle() {
+    guard mayType else { return }
+    mayType = false
+    hasBeenPolled = false
+    delay = min(delay, HIDDevice.settling)
   }
 
   override var hasReport: Bool { mayType && !reports.isEmpty }
@@ -129,5 +145,6 @@ final class VirtualKeyboard: HIDDevice, TextInputOwner {
   override func wasReset() {
     super.wasReset()
     light([])
+    unsettle()
   }
 }

@@ -145,6 +145,24 @@ struct VirtualKeyboardTests {
     #expect(rig.user.take() == ["81 completed 0000040000000000"])
     #expect(monotonicNanoseconds() - begin >= 20_000_000)
   }
+
+  @Test("a guest that comes later has as much time to listen, but no more than it needs", arguments: [30, 600_000])
+  func nextGuest(delay: UInt32) throws {
+    let rig = try KeyboardRig(KeyboardOptions(text: "ab", delay: delay))
+    rig.user.read(0x81)
+    rig.user.turn()
+    // The first delay is over.
+    rig.keyboard.begin()
+    rig.user.run { !rig.user.events.isEmpty }
+    let polling = rig.user.read(0x81)
+    rig.keyboard.cancel(polling)
+    rig.user.turn()
+    _ = rig.user.take()
+    let begin = monotonicNanoseconds()
+    rig.poll(3)
+    #expect(rig.decoder.text == "b")
+    #expect(monotonicNanoseconds() - begin >= 30_000_000)
+  }
 }
 
 /// Always has a report on 81, and takes longer than its interval to look at 82.
