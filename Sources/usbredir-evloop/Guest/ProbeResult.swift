@@ -105,8 +105,10 @@ struct ProbeResult: Equatable {
 
 /// How often a second, for what happened `count` times.
 func perSecond(_ count: UInt64, _ nanoseconds: UInt64) -> UInt64 {
-  // Microseconds keep 2⁴⁴ of whatever is counted from overflowing.
-  count * 1_000_000 / max(1, nanoseconds / 1000)
+  // Microseconds are exact enough for anything, and keep 2⁴⁴ of whatever is counted from overflowing; of more, which
+  // took hours, seconds do.
+  guard count >> 44 == 0 else { return count / max(1, nanoseconds / 1_000_000_000) }
+  return count * 1_000_000 / max(1, nanoseconds / 1000)
 }
 
 /// A number of the smallest of `places` decimals, 1 or more, with its point: 12345 and 2 are `123.45`.

@@ -55,6 +55,8 @@ struct ProbeResultTests {
     #expect(perSecond(1000, 500_000_000) == 2000)
     #expect(perSecond(5, 0) == 5_000_000)
     #expect(perSecond(1 << 43, 1000) == (1 << 43) * 1_000_000)
+    // Twenty terabytes in five hours.
+    #expect(perSecond(20_000_000_000_000, 20_000_000_000_000) == 1_000_000_000)
   }
 
   @Test func throughput() {
