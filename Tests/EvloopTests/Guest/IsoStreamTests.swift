@@ -136,7 +136,8 @@ struct IsoStreamTests {
     #expect(loop.turns { record.session?.device != nil })
     let session = try #require(record.session)
     let context = ProbeContext(
-      loop, ProbeOptions(address: .unix("/nowhere")), session, log: Log(level: .error), sink: nil, source: nil,
+      loop, ProbeOptions(address: .unix("/nowhere")), session, log: Log(level: .error), sink: nil,
+      source: nil,
       tell: { _ in }, stop: { _ in }, ended: { _, _ in })
     let stream = IsoStream(isoOut, seconds: nil, context)
     stream.start()

@@ -146,7 +146,9 @@ struct VirtualKeyboardTests {
     #expect(monotonicNanoseconds() - begin >= 20_000_000)
   }
 
-  @Test("a guest that comes later has as much time to listen, but no more than it needs", arguments: [30, 600_000])
+  @Test(
+    "a guest that comes later has as much time to listen, but no more than it needs",
+    arguments: [30, 600_000])
   func nextGuest(delay: UInt32) throws {
     let rig = try KeyboardRig(KeyboardOptions(text: "ab", delay: delay))
     rig.user.read(0x81)
