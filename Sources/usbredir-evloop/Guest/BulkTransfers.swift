@@ -111,6 +111,10 @@ final class BulkPump {
     throughput.begin = monotonicNanoseconds()
     do throws(GuestError) {
       if isBuffered {
+        // What comes does not say for whom.
+        guard !context.session.receiving.isOn(job.endpoint) else {
+          return fail("buffered receiving goes on there already")
+        }
         try context.session.startBulkReceiving(
           job.endpoint, bytesPerTransfer: size, transfers: min(16, job.depth))
         isReceiving = true

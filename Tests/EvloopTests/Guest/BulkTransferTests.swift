@@ -301,6 +301,15 @@ struct BulkTransferTests {
     #expect(run.results.first?.hasPrefix("read 0x82: success, bytes 512,") == true)
   }
 
+  @Test("buffered receiving has one reader of an endpoint") func bufferedTwice() throws {
+    let host = try fakeHost()
+    let jobs = [1, 2].map { BulkJob(endpoint: bulkIn, total: $0, size: 512) }
+    let run = ProbeRun(loop, tasks: [.bulk(jobs)]) { $0.isBuffered = true }
+    run.probe?.adopt(host.guestDescriptor, to: "test")
+    #expect(run.finish() == 1)
+    #expect(run.complaints == ["read 0x82: buffered receiving goes on there already"])
+  }
+
   @Test("two writes share an input that brings its bytes late") func sharedInput() throws {
     let host = try FakeHost(
       loop, endpoints: [0x02: FakeHost.slot(.bulk, 512), 0x04: FakeHost.slot(.bulk, 512)])
