@@ -221,7 +221,8 @@ final class IsoOutPipe: StreamPipe, TransferOwner {
       if posted > 0 { unsafe owner.pipeNeedsCancel(self) }
     case .noMemory, .refused:
       // Fewer posted transfers still send; none at all do not.
-      if posted == 0 { end(.failed(transfer.status), cancel: false) }
+      if posted == 0 { return end(.failed(transfer.status), cancel: false) }
+      unsafe owner.pipe(self, failed: transfer.status)
     case .failed, .timedOut, .overflow: failed(transfer.status)
     case .cancelled, .deviceGone: break
     }
