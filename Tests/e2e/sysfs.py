@@ -17,8 +17,8 @@ def block(machine, serial):
     """The block device of a disk, empty if there is none (yet): sysfs has it a moment before /dev."""
     return _of(
         machine, serial,
-        "for b in $d:1.0/host*/target*/*/block/*; do [ -e $b ] && [ -b /dev/${b##*/} ] && [ $(cat $b/size) -gt 0 ] && "
-        "printf /dev/${b##*/}; done")
+        "for b in $d:1.0/host*/target*/*/block/*; do [ -e \"$b\" ] && [ -b \"/dev/${b##*/}\" ] && "
+        "[ $(cat \"$b/size\") -gt 0 ] && printf \"/dev/${b##*/}\"; done")
 
 
 def wait_driver(machine, serial, name):

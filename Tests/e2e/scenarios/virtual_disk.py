@@ -124,8 +124,9 @@ def exports(ports, images, flags):
 
 def wait_for_disk(guest, name):
     """The disk's node, as soon as it is there and has its size."""
-    find = (f"for b in /sys/block/sd*; do readlink $b | grep -q {PLACE[name]} && "
-            f"[ $(cat $b/size) = {MEBIBYTES[name] << 11} ] && [ -b /dev/${{b##*/}} ] && echo ${{b##*/}}; done")
+    # Quoted: a pattern that matches nothing yet must not match a moment later.
+    find = (f"for b in /sys/block/sd*; do [ -e \"$b\" ] && readlink \"$b\" | grep -q {PLACE[name]} && "
+            f"[ $(cat \"$b/size\") = {MEBIBYTES[name] << 11} ] && [ -b \"/dev/${{b##*/}}\" ] && echo \"${{b##*/}}\"; done")
     found = wait_until(lambda: guest.run(find, check=False).strip(), 60, f"the disk {name} is there in B")
     return f"/dev/{found}"
 
