@@ -192,7 +192,8 @@ final class Export: ListenerOwner, ConnectorOwner, SessionOwner, DeviceOpenerOwn
     let text =
       "\(session.name): ended: \(reason.description) (\(counters.reports) reports, "
       + "\(counters.requests) requests, \(counters.badPackets) bad, \(counters.latePackets) late, "
-      + "\(counters.pauses) pauses, \(counters.droppedIsoPackets) iso packets dropped)"
+      + "\(counters.pauses) pauses, \(counters.droppedIsoPackets) iso packets dropped, "
+      + "\(counters.underruns) underruns)"
     switch reason {
     case .protocolError, .tooManyBadPackets: log.error(text)
     case _ where reason.isFailure: log.warning(text)

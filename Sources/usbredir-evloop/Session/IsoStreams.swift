@@ -11,25 +11,23 @@ extension Session {
       late()
       return sendStatus(.stall, endpoint, .isochronous, streamID: 0, id: id)
     }
-    if let rule = isoFault(header, endpoint, attached) {
+    let parameters = attached.isoParameters(
+      endpoint, packets: Int(header.packetsPerURB), urbs: Int(header.urbs))
+    if let rule = isoFault(parameters, attached) {
       sendStatus(.stall, endpoint, .isochronous, streamID: 0, id: id)
       return bad("start_iso_stream", rule)
     }
-    attached.start(
-      attached.isoParameters(endpoint, packets: Int(header.packetsPerURB), urbs: Int(header.urbs)), id: id)
+    attached.start(parameters, id: id)
   }
 
-  private func isoFault(
-    _ header: StartIsoStreamHeader, _ endpoint: EndpointAddress, _ attached: AttachedDevice
-  ) -> String? {
+  private func isoFault(_ parameters: PipeParameters, _ attached: AttachedDevice) -> String? {
+    let endpoint = parameters.endpoint
     guard endpoint.isValid, attached.endpoints[endpoint].type == .isochronous else {
       return "\(endpoint.description) is no isochronous endpoint (B6.1)"
     }
-    guard (1...32).contains(header.packetsPerURB), (1...16).contains(header.urbs) else {
+    guard (1...32).contains(parameters.isoPackets), (1...16).contains(parameters.depth) else {
       return "1…32 packets in each of 1…16 URBs it has to be (B6.1)"
     }
-    let parameters = attached.isoParameters(
-      endpoint, packets: Int(header.packetsPerURB), urbs: Int(header.urbs))
     guard parameters.transferLength > 0 else { return "\(endpoint.description) carries no data (B6.1)" }
     guard attached.bytesPosted(besides: endpoint) + parameters.bytes <= UInt64(limits.maxRequestBytes) else {
       return "with what is out already more than max-request-bytes (B1.8)"
@@ -38,7 +36,7 @@ extension Session {
   }
 
   func stopIsoStream(_ id: UInt64, _ header: StopIsoStreamHeader) {
-    stopReceiving(id, EndpointAddress(rawValue: header.endpoint), .isochronous, streamID: 0)
+    stopStream(id, EndpointAddress(rawValue: header.endpoint), .isochronous, streamID: 0)
   }
 
   /// A packet for the device; there is no answer (B6.3).

@@ -16,7 +16,7 @@ extension Session {
   }
 
   func stopInterruptReceiving(_ id: UInt64, _ header: StopInterruptReceivingHeader) {
-    stopReceiving(id, EndpointAddress(rawValue: header.endpoint), .interrupt, streamID: 0)
+    stopStream(id, EndpointAddress(rawValue: header.endpoint), .interrupt, streamID: 0)
   }
 
   func startBulkReceiving(_ id: UInt64, _ header: StartBulkReceivingHeader) {
@@ -49,10 +49,10 @@ extension Session {
   }
 
   func stopBulkReceiving(_ id: UInt64, _ header: StopBulkReceivingHeader) {
-    stopReceiving(id, EndpointAddress(rawValue: header.endpoint), .bulk, streamID: header.streamID)
+    stopStream(id, EndpointAddress(rawValue: header.endpoint), .bulk, streamID: header.streamID)
   }
 
-  func stopReceiving(
+  func stopStream(
     _ id: UInt64, _ endpoint: EndpointAddress, _ type: TransferType, streamID: UInt32
   ) {
     guard endpoint.isValid, let stream = attached?.streams[endpoint.slot], stream.pipe.parameters.type == type

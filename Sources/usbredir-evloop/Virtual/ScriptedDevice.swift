@@ -12,7 +12,8 @@ final class ScriptedDevice: VirtualDevice {
   }
 
   /// What was asked of the device, in the words of a script: `submit 81 8` (IN: length), `submit 01 02ff`
-  /// (OUT: data), `submit 83/64/64 128` and `submit 03/2/1 010203` (isochronous: lengths of the packets), `control 80 06 0100 0000 0012`, `control 21 09 0200 0000 0001 05`, `cancel 81`, `perform
+  /// (OUT: data), `submit 83/64/64 128` and `submit 03/2/1 010203` (isochronous: lengths of the packets),
+  /// `control 80 06 0100 0000 0012`, `control 21 09 0200 0000 0001 05`, `cancel 81`, `perform
   /// set-configuration 2`, `perform set-alternate-setting 0 1`, `perform clear-halt 81`, `perform reset`,
   /// `perform cancel 01 81`, `perform alloc-streams 4 82`, `perform free-streams 82`, `close`.
   var record: [String] = []
