@@ -36,15 +36,19 @@ final class EventLoop {
   /// What has bytes to write; runs at the end of a turn.
   let flushes = WorkList()
   let base: EventBase
+  let clock: Clock
   let timers: TimerQueue
   /// True from `stop` until `run` returns for it.
   private(set) var isStopped = false
 
-  /// - Parameter pollFiles: wait with poll(2) instead of epoll(7), which refuses regular files: a mocked
-  ///   usbfs is made of them. The environment variable `USBREDIR_EVLOOP_POLL` set to 1 does the same.
-  init(pollFiles: Bool = false) throws(SystemError) {
+  /// - Parameters:
+  ///   - pollFiles: wait with poll(2) instead of epoll(7), which refuses regular files: a mocked usbfs is made of
+  ///     them. The environment variable `USBREDIR_EVLOOP_POLL` set to 1 does the same.
+  ///   - clock: what timers go by.
+  init(pollFiles: Bool = false, clock: Clock = Clock()) throws(SystemError) {
     base = try EventBase(pollFiles: pollFiles || EventLoop.environmentAsksForPoll())
-    timers = try TimerQueue(base)
+    self.clock = clock
+    timers = try TimerQueue(base, clock)
   }
 
   /// Runs until `stop`. Returns at once when `stop` was called before.
@@ -74,11 +78,4 @@ final class EventLoop {
     guard let value = unsafe getenv("USBREDIR_EVLOOP_POLL") else { return false }
     return unsafe strcmp(value, "1") == 0
   }
-}
-
-/// CLOCK_MONOTONIC in nanoseconds. Any thread.
-func monotonicNanoseconds() -> UInt64 {
-  var now = timespec()
-  _ = unsafe clock_gettime(CLOCK_MONOTONIC, &now)
-  return UInt64(now.tv_sec) * 1_000_000_000 + UInt64(now.tv_nsec)
 }

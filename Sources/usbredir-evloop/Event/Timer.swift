@@ -1,5 +1,6 @@
 // Timers, all on one timerfd. The queue is a list sorted by deadline; the timerfd is set only when the first
-// one changes to an earlier deadline, and may wake for one that was stopped.
+// one changes to an earlier deadline, and may wake for one that was stopped. A clock that a test moves has no
+// timerfd.
 import CPosix
 
 /// Calls `fire` once, some time after `start`. Stops when it is freed. Loop thread only.
@@ -28,7 +29,7 @@ final class Timer {
   /// As `start(milliseconds:)`, for what is finer.
   func start(nanoseconds: UInt64) {
     queue.remove(entry)
-    entry.deadline = monotonicNanoseconds() + nanoseconds
+    entry.deadline = queue.clock.now + nanoseconds
     queue.insert(entry)
   }
 
@@ -53,13 +54,20 @@ private final class TimerEntry {
 /// The timers that run, earliest first; those of one deadline in the order they were started. Loop thread
 /// only.
 final class TimerQueue {
+  fileprivate let clock: Clock
+  /// The timerfd; -1 for a clock that does not run.
   private let descriptor: Int32
   private var event: Event?
   private var first: TimerEntry?
   /// What the timerfd is set to; `.max` when it is not.
   private var armed = UInt64.max
 
-  init(_ base: EventBase) throws(SystemError) {
+  init(_ base: EventBase, _ clock: Clock) throws(SystemError) {
+    self.clock = clock
+    guard clock.isRunning else {
+      descriptor = -1
+      return
+    }
     descriptor = posixTimer()
     guard descriptor >= 0 else { throw SystemError(code: posixErrno(), "timerfd_create") }
     event = unsafe Event(base, descriptor: descriptor, [.read, .persist], context: self) { _, _, context in
@@ -71,7 +79,20 @@ final class TimerQueue {
 
   deinit {
     event = nil
-    close(descriptor)
+    if descriptor >= 0 { close(descriptor) }
+  }
+
+  /// What the clock has to go beyond before the next timer fires; nil when none runs.
+  var nextDeadline: UInt64? { first?.deadline }
+
+  /// Fires the timers whose deadline has passed. One that is started for now by a timer waits for the next call,
+  /// so that none can hold the loop.
+  func fireDue() {
+    let now = clock.now
+    while let entry = first, entry.deadline < now {
+      remove(entry)
+      entry.fire()
+    }
   }
 
   fileprivate func insert(_ entry: TimerEntry) {
@@ -100,20 +121,15 @@ final class TimerQueue {
     entry.next = nil
   }
 
-  /// A timer that is started for now by a timer waits for the next turn, so that none can hold the loop.
   private func expired() {
     posixReadTimer(descriptor)
     armed = .max
-    let now = monotonicNanoseconds()
-    while let entry = first, entry.deadline < now {
-      remove(entry)
-      entry.fire()
-    }
+    fireDue()
     arm()
   }
 
   private func arm() {
-    guard let entry = first, entry.deadline < armed else { return }
+    guard descriptor >= 0, let entry = first, entry.deadline < armed else { return }
     armed = entry.deadline
     posixArmTimer(descriptor, armed)
   }

@@ -21,8 +21,8 @@ final class Export: ListenerOwner, ConnectorOwner, SessionOwner, DeviceOpenerOwn
   private struct Successor {
     let descriptor: Int32
     let peer: String
-    /// `monotonicNanoseconds` when it came.
-    var since = monotonicNanoseconds()
+    /// The loop's time when it came.
+    let since: UInt64
   }
 
   let options: ExportOptions
@@ -95,12 +95,16 @@ final class Export: ListenerOwner, ConnectorOwner, SessionOwner, DeviceOpenerOwn
 
   func accepted(_ listener: Listener, _ descriptor: Int32, from peer: String) {
     guard let session else { return begin(descriptor, peer) }
-    if session.state == .closing { return wait(Successor(descriptor: descriptor, peer: peer)) }
+    if session.state == .closing { return wait(successor(descriptor, peer)) }
     guard mayReplace(since: sessionSince, isGreeted: session.isGreeted) else {
       return refuse(descriptor, peer, "\(session.name) has the device")
     }
-    successor = Successor(descriptor: descriptor, peer: peer)
+    successor = successor(descriptor, peer)
     session.close(.closedByServer("a newer guest takes its place"))
+  }
+
+  private func successor(_ descriptor: Int32, _ peer: String) -> Successor {
+    Successor(descriptor: descriptor, peer: peer, since: loop.clock.now)
   }
 
   /// Behind a session that is closing. The one that waits already is a silent connection as well.
@@ -117,7 +121,7 @@ final class Export: ListenerOwner, ConnectorOwner, SessionOwner, DeviceOpenerOwn
   /// B1.5, B2.9: a guest that said hello keeps the device, a silent one for a while.
   private func mayReplace(since: UInt64, isGreeted: Bool) -> Bool {
     if options.takeover { return true }
-    return !isGreeted && monotonicNanoseconds() - since >= UInt64(options.helloTimeout) * 1_000_000_000
+    return !isGreeted && loop.clock.now - since >= UInt64(options.helloTimeout) * 1_000_000_000
   }
 
   private func refuse(_ descriptor: Int32, _ peer: String, _ reason: String) {
@@ -148,7 +152,7 @@ final class Export: ListenerOwner, ConnectorOwner, SessionOwner, DeviceOpenerOwn
 
   private func begin(_ descriptor: Int32, _ peer: String) {
     do throws(SystemError) {
-      sessionSince = monotonicNanoseconds()
+      sessionSince = loop.clock.now
       session = try Session(
         loop, descriptor: descriptor, name: "\(options.name): guest \(peer)", limits: SessionLimits(options),
         transport: options.transportOptions, log: log, owner: self)

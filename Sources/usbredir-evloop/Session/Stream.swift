@@ -16,7 +16,7 @@ final class Stream {
   var unanswered: [UInt64] = []
   /// Stopped for an operation on the device; starts again from id 0 without notice (B3.2, B3.5).
   var isSuspended = false
-  /// When the current pause began, in nanoseconds of the monotonic clock.
+  /// When the current pause began, in nanoseconds of the loop's clock.
   var pausedSince: UInt64?
   /// The log has said that packets are dropped since the guest started it.
   var hasToldDrops = false

@@ -283,13 +283,13 @@ extension AttachedDevice {
 
   func pipePaused(_ pipe: InterruptPipe) {
     session.value.counters.pauses += 1
-    streams[pipe.parameters.endpoint.slot]?.pausedSince = monotonicNanoseconds()
+    streams[pipe.parameters.endpoint.slot]?.pausedSince = session.value.loop.clock.now
   }
 
   func pipeResumed(_ pipe: InterruptPipe) {
     guard let stream = streams[pipe.parameters.endpoint.slot], let since = stream.pausedSince else { return }
     stream.pausedSince = nil
-    let pause = monotonicNanoseconds() - since
+    let pause = session.value.loop.clock.now - since
     guard pause > AttachedDevice.longPause else { return }
     session.value.warn(
       "\(device.label): \(pipe.parameters.endpoint.description) waited \(pause / 1_000_000) ms "

@@ -33,6 +33,7 @@ class VirtualDevice: Device {
   /// The slots on which something waits.
   private var busy: UInt32 = 0
   private unowned(unsafe) var user: (any DeviceOwner)?
+  private let clock: Clock
   private var work: Work?
   private var timer: Timer?
   private var submitted = 0
@@ -45,6 +46,7 @@ class VirtualDevice: Device {
   /// - Parameter description: has at least one configuration; the first is in force.
   init(_ description: DeviceDescription, loop: EventLoop) {
     self.description = description
+    clock = loop.clock
     model = description.model(configuration: description.configurations.first?.value ?? 0)
     endpoints = (0..<EndpointTable.count).map { VirtualEndpoint(EndpointAddress(slot: $0)) }
     work = Work(on: loop.reaps) { [device = Unowned(self)] in device.value.turn() }
@@ -141,7 +143,7 @@ class VirtualDevice: Device {
     transfer.packetsTaken = 0
     transfer.progress = 0
     if transfer.timeout > 0 {
-      transfer.deadline = monotonicNanoseconds() + UInt64(transfer.timeout) * 1_000_000
+      transfer.deadline = clock.now + UInt64(transfer.timeout) * 1_000_000
       withDeadline += 1
     }
     let slot = queueSlot(transfer.endpoint)
@@ -330,7 +332,7 @@ extension VirtualDevice {
     transfer.actualLength = transfer.progress
     if presence != .present { return .deviceGone }
     if transfer.state == .cancelling { return answerCancelled(transfer) }
-    if transfer.deadline > 0 && monotonicNanoseconds() >= transfer.deadline { return .timedOut }
+    if transfer.deadline > 0 && clock.now >= transfer.deadline { return .timedOut }
     return nil
   }
 
@@ -341,7 +343,7 @@ extension VirtualDevice {
     guard isReady(endpoint.address) else { return nil }
     if endpoint.address.number == 0 { return answerControl(transfer) }
     guard isPaced(endpoint) else { return answer(transfer) }
-    let now = monotonicNanoseconds()
+    let now = clock.now
     guard now >= endpoint.due else { return nil }
     // On the beat of the bus while it is busy, and at once after a rest.
     let interval = pollInterval(endpoint) * UInt64(max(1, transfer.packets.count))
@@ -373,7 +375,7 @@ extension VirtualDevice {
 
   /// Wakes for the next report that only waits for its interval, and for the next timeout; else not at all.
   private func startTimer() {
-    let now = monotonicNanoseconds()
+    let now = clock.now
     var wake = UInt64.max
     var slot = 0
     while let next = busySlot(from: slot) {

@@ -4,7 +4,7 @@
 final class VirtualTransfer: Transfer {
   /// The next younger transfer waiting on the same endpoint.
   fileprivate(set) var younger: VirtualTransfer?
-  /// When it times out, in `monotonicNanoseconds`; 0 for never.
+  /// When it times out, by the loop's clock; 0 for never.
   var deadline: UInt64 = 0
   /// Packets of an OUT transfer that the device has taken, if it takes one at a time.
   var packetsTaken = 0
@@ -19,7 +19,7 @@ final class VirtualEndpoint {
   var model: EndpointModel?
   /// Transfers stall until the halt is cleared. USB 2.0, 9.4.5.
   var isHalted = false
-  /// Earliest time of the next report, in `monotonicNanoseconds`.
+  /// Earliest time of the next report, by the loop's clock.
   var due: UInt64 = 0
   /// Transfers that wait.
   private(set) var count = 0
