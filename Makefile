@@ -27,10 +27,11 @@ CHECKED = $(wildcard Sources/usbredir-evloop/Buffers/*.swift Sources/usbredir-ev
 MACHINES ?= arm64
 SYSROOT ?= $(CROSS:%=build/sysroot-%)
 SWIFT_RELEASE = swift build -c release --static-swift-stdlib
+SWIFT_FILES = Package.swift Sources Tests bench/load/Package.swift bench/load/Sources bench/load/Tests
 # A crashed test's backtracer would outlive the job.
 export SWIFT_BACKTRACE = enable=no
 
-.PHONY: help build run test small small-test deb e2e format lint install clean
+.PHONY: help build run test small small-test deb e2e build/bench/usb-guests bench-test format lint install clean
 
 help:
 	@echo "make run      build, and serve a virtual keyboard on $(ADDRESS)"
@@ -40,6 +41,7 @@ help:
 	@echo "make small-test   tests of it, those of ARM under qemu-user (ARCH, PARTS)"
 	@echo "make deb      a Debian package of it: $(DEB) (ARCH, PARTS)"
 	@echo "make e2e      both builds against virtual machines, and those of MACHINES=\"$(MACHINES)\" in one of their own"
+	@echo "make build/bench/usb-guests   the load generator; make bench-test tests it"
 	@echo "make format   format the Swift sources; make lint checks them and the manual"
 	@echo "make install  into PREFIX=$(PREFIX), below DESTDIR if that is set"
 	@echo "make clean    remove what was built"
@@ -89,12 +91,23 @@ e2e: build small
 	Tests/e2e/run --binary $(RELEASE),ordinary --binary $(SMALL),embedded \
 	  $(foreach arch,$(MACHINES),--binary build/small-$(arch)/usbredir-evloop,$(arch))
 
+# A package of its own, with dependencies that the product has not; it knows itself what is up to date.
+build/bench/usb-guests:
+	@tools/install-packages run
+	swift build --package-path bench/load -c release --product usb-guests
+	@mkdir -p $(@D)
+	@ln -sf ../../bench/load/.build/release/usb-guests $@
+
+bench-test:
+	@tools/install-packages run
+	swift test --package-path bench/load
+
 format:
-	swift format --in-place --recursive --parallel Package.swift Sources Tests
+	swift format --in-place --recursive --parallel $(SWIFT_FILES)
 
 lint:
 	@tools/install-packages lint
-	swift format lint --strict --recursive --parallel Package.swift Sources Tests
+	swift format lint --strict --recursive --parallel $(SWIFT_FILES)
 	LC_ALL=C.UTF-8 man --warnings -l docs/usbredir-evloop.1 2>&1 >/dev/null | (! grep .)
 
 install: build
