@@ -31,11 +31,12 @@ SWIFT_FILES = Package.swift Sources Tests bench/load/Package.swift bench/load/So
 # A crashed test's backtracer would outlive the job.
 export SWIFT_BACKTRACE = enable=no
 
-.PHONY: help build run test small small-test deb e2e build/bench/usb-guests bench-test format lint install clean
+.PHONY: help build run test bench-tools small small-test deb e2e build/bench/usb-guests bench-test format lint install clean
 
 help:
 	@echo "make run      build, and serve a virtual keyboard on $(ADDRESS)"
 	@echo "make test     unit tests, interop tests, tests on a mocked usbfs"
+	@echo "make bench-tools  simulated USB devices at native speed: build/bench/usbfs-sim"
 	@echo "make small    the Embedded Swift build: $(SMALL)"
 	@echo "              ARCH=arm64 and ARCH=armv7 cross-compile, PARTS=server leaves out probe and virtual devices"
 	@echo "make small-test   tests of it, those of ARM under qemu-user (ARCH, PARTS)"
@@ -58,6 +59,11 @@ test:
 	swift build --build-tests
 	swift test --skip-build
 	LD_PRELOAD=libumockdev-preload.so.0 swift test --skip-build --filter MockedUsbfs
+
+# What bench/ runs on: the simulated usbfs.
+bench-tools:
+	@tools/install-packages test
+	@$(MAKE) --no-print-directory -C bench/usbfs-sim
 
 small: $(SMALL)
 	@tools/binary-facts $(SMALL)

@@ -1,0 +1,20 @@
+// The program's conversation with the engine: where its bus is, and which devices it has open.
+#ifndef USBFS_SIM_CLIENT_H
+#define USBFS_SIM_CLIENT_H
+
+#include "shared.h"
+
+/// A simulated device that the program has open.
+struct client_file {
+  struct sim_device *device;
+  int file;
+  int index;       // The device's number, for the engine.
+  int descriptor;  // Its readiness.
+  int64_t offset;  // Of read(2) and lseek(2).
+};
+
+/// Opens a node of the bus; NULL with errno.
+struct client_file *client_open(unsigned bus, unsigned address);
+void client_close(struct client_file *file);
+
+#endif
