@@ -61,6 +61,8 @@ typedef struct MockedDevice {
   int speed;
   int address;
   int isGone;
+  int steps;     // Requests so far, but for reaps.
+  int unplugAt;  // Which of them finds the device gone; -1 for none.
   unsigned capabilities;  // USBDEVFS_CAP_*
   int streams;            // Bulk streams it has; 0 for as many as are asked for.
   int passes[mockedOther + 1];    // How many of the next ones go through as ever,…
@@ -322,8 +324,15 @@ static inline int mockedCarryOut(MockedDevice *device, unsigned long request, vo
   }
 }
 
+/// What is posted comes back with ESHUTDOWN, youngest first, and every request fails with ENODEV from now on.
+static inline void mockedPull(MockedDevice *device) {
+  device->isGone = 1;
+  while (device->postedCount > 0) mockedFinish(device, device->postedCount - 1, -ESHUTDOWN, NULL, 0);
+}
+
 static inline void mockedComplete(MockedDevice *device, UMockdevIoctlClient *client) {
   unsigned long request = umockdev_ioctl_client_get_request(client);
+  if (request != USBDEVFS_REAPURBNDELAY && device->steps++ == device->unplugAt) mockedPull(device);
   void *argument = *(void **)umockdev_ioctl_client_get_arg(client)->data;
   enum MockedRequest kind = mockedKind(request);
   long result = 0;
@@ -375,6 +384,7 @@ static inline MockedDevice *mockedDeviceNew(UMockdevTestbed *testbed, const char
   pthread_mutex_init(&device->lock, NULL);
   device->configuration = 1;
   device->address = address;
+  device->unplugAt = -1;
   device->speed = speed;
   device->capabilities = USBDEVFS_CAP_BULK_SCATTER_GATHER | USBDEVFS_CAP_REAP_AFTER_DISCONNECT;
   device->handler = umockdev_ioctl_base_new();
@@ -499,12 +509,33 @@ static inline int mockedDevicePosted(MockedDevice *device) {
   return count;
 }
 
-/// Pulls the plug: what is posted comes back with ESHUTDOWN, youngest first, then every request fails with ENODEV.
+/// Pulls the plug.
 static inline void mockedDeviceUnplug(MockedDevice *device) {
   pthread_mutex_lock(&device->lock);
-  device->isGone = 1;
-  while (device->postedCount > 0) mockedFinish(device, device->postedCount - 1, -ESHUTDOWN, NULL, 0);
+  mockedPull(device);
   pthread_mutex_unlock(&device->lock);
+}
+
+/// Request number `step` (from 0, reaps not counted) finds that the plug has just been pulled; -1: none does.
+static inline void mockedDeviceUnplugAt(MockedDevice *device, int step) {
+  pthread_mutex_lock(&device->lock);
+  device->unplugAt = step;
+  pthread_mutex_unlock(&device->lock);
+}
+
+/// Requests so far, reaps not counted.
+static inline int mockedDeviceSteps(MockedDevice *device) {
+  pthread_mutex_lock(&device->lock);
+  int steps = device->steps;
+  pthread_mutex_unlock(&device->lock);
+  return steps;
+}
+
+static inline int mockedDeviceIsGone(MockedDevice *device) {
+  pthread_mutex_lock(&device->lock);
+  int isGone = device->isGone;
+  pthread_mutex_unlock(&device->lock);
+  return isGone;
 }
 
 /// What happened since the last call, one line each. To be freed.

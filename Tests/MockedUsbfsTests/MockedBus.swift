@@ -21,7 +21,8 @@ let isPreloaded: Bool = {
   private(set) var changes = 0
   private(set) var lines: [String] = []
   fileprivate let testbed: UnsafeMutablePointer<UMockdevTestbed>
-  private var address: UInt8 = 3
+  private var devices: UInt8 = 0
+  private var number: UInt8 = 1
 
   private init() {
     do {
@@ -65,16 +66,23 @@ let isPreloaded: Bool = {
     loop.flushes.run()
   }
 
-  func nextAddress() -> UInt8 {
-    address += 1
-    return address
+  /// A bus has room for so many devices; then comes the next one.
+  private static let devicesPerBus: UInt8 = 100
+
+  /// Where the next device is plugged in, which is a port of its own; addresses begin with 4.
+  func nextPlace() -> (bus: UInt8, address: UInt8) {
+    if devices == MockedBus.devicesPerBus { (devices, number) = (0, number + 1) }
+    devices += 1
+    return (number, devices + 3)
   }
 }
 
 /// A mocked device: plugged in when it is made, pulled out by `unplug`.
 @safe final class MockedDevice {
+  let busNumber: UInt8
   let address: UInt8
   let port: UInt8
+  let node: String
   private let device: UnsafeMutablePointer<CMockedUsbfs.MockedDevice>
   private let testbed: UnsafeMutablePointer<UMockdevTestbed>
   private var isPlugged = true
@@ -83,10 +91,10 @@ let isPreloaded: Bool = {
     vendor: UInt16 = 0x046d, product: UInt16 = 0xc31c, drivers: [String] = ["usbhid", ""]
   ) {
     let bus = unsafe MockedBus.shared
-    address = bus.nextAddress()
+    (busNumber, address) = bus.nextPlace()
     port = address
     unsafe testbed = bus.testbed
-    let node = "/dev/bus/usb/001/" + digits3(address)
+    node = "/dev/bus/usb/" + digits3(busNumber) + "/" + digits3(address)
     unsafe device = mockedDeviceNew(testbed, node, Int32(address), 3)
     for (index, driver) in drivers.enumerated() where !driver.isEmpty {
       unsafe mockedDeviceDriver(device, UInt32(index), driver)
@@ -99,11 +107,12 @@ let isPreloaded: Bool = {
     }
   }
 
-  var path: String { "/sys/devices/usb1/1-\(port)" }
+  private var sysfsName: String { "usb\(busNumber)/\(busNumber)-\(port)" }
+  var path: String { "/sys/devices/" + sysfsName }
 
   /// What enumeration says of it.
   var info: USBDeviceInfo? {
-    unsafe MockedBus.shared.system.devices().first { $0.bus == 1 && $0.address == address }
+    unsafe MockedBus.shared.system.devices().first { $0.bus == busNumber && $0.address == address }
   }
 
   func fail(_ request: MockedRequest, _ error: Int32, count: Int32 = 1, after passes: Int32 = 0) {
@@ -181,16 +190,30 @@ let isPreloaded: Bool = {
     unsafe umockdev_testbed_uevent(testbed, path, "remove")
   }
 
+  /// The plug is pulled at that request, from 0; nobody tells by a uevent. -1: at none.
+  func unplug(at step: Int) {
+    unsafe mockedDeviceUnplugAt(device, Int32(step))
+  }
+
+  /// Requests so far, but for reaps.
+  var steps: Int { unsafe Int(mockedDeviceSteps(device)) }
+
+  /// The plug is out.
+  var isGone: Bool { unsafe mockedDeviceIsGone(device) != 0 }
+
   private func describe(vendor: UInt16, product: UInt16, drivers: [String]) -> String {
     let bytes = Descriptors.node(vendor: vendor, product: product)
-    var text = "P: /devices/usb1/1-\(port)\nN: bus/usb/001/\(digits3(address))=\(hexText(bytes))\n"
-    text += "E: SUBSYSTEM=usb\nE: DEVTYPE=usb_device\nE: BUSNUM=001\nE: DEVNUM=\(digits3(address))\n"
-    text += "E: DEVNAME=/dev/bus/usb/001/\(digits3(address))\n"
-    text += "A: busnum=1\\n\nA: devnum=\(address)\\n\nA: speed=480\\n\nA: bConfigurationValue=1\\n\n"
+    let node = "bus/usb/\(digits3(busNumber))/\(digits3(address))"
+    var text = "P: /devices/\(sysfsName)\nN: \(node)=\(hexText(bytes))\n"
+    text += "E: SUBSYSTEM=usb\nE: DEVTYPE=usb_device\nE: BUSNUM=\(digits3(busNumber))\n"
+    text += "E: DEVNUM=\(digits3(address))\nE: DEVNAME=/dev/\(node)\n"
+    text +=
+      "A: busnum=\(busNumber)\\n\nA: devnum=\(address)\\n\nA: speed=480\\n\nA: bConfigurationValue=1\\n\n"
     text += "A: manufacturer=Example\\n\nA: product=USB Keyboard\\n\nA: serial=K\(address)\\n\n"
     text += "H: descriptors=\(hexText(bytes))\n\n"
     for (index, driver) in drivers.enumerated() {
-      text += "P: /devices/usb1/1-\(port)/1-\(port):1.\(index)\nE: SUBSYSTEM=usb\nE: DEVTYPE=usb_interface\n"
+      text +=
+        "P: /devices/\(sysfsName)/\(busNumber)-\(port):1.\(index)\nE: SUBSYSTEM=usb\nE: DEVTYPE=usb_interface\n"
       text += "A: bInterfaceNumber=0\(index)\\n\nA: bInterfaceClass=\(index == 0 ? "03" : "ff")\\n\n"
       if !driver.isEmpty { text += "L: driver=../../../../bus/usb/drivers/\(driver)\n" }
       text += "\n"
