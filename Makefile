@@ -25,17 +25,22 @@ CHECKED = $(wildcard Sources/usbredir-evloop/Buffers/*.swift Sources/usbredir-ev
   Tests/EmbeddedTests/Runner/main.swift
 # The ARM builds that e2e boots machines for; armv7 takes another minute and a half.
 MACHINES ?= arm64
+# What make fuzz runs: which targets (all), how long each, how many at a time.
+TARGETS ?=
+SECONDS ?= 60
+JOBS ?= 2
 SYSROOT ?= $(CROSS:%=build/sysroot-%)
 SWIFT_RELEASE = swift build -c release --static-swift-stdlib
-SWIFT_FILES = Package.swift Sources Tests bench/load/Package.swift bench/load/Sources bench/load/Tests
+SWIFT_FILES = Package.swift Sources Tests fuzz bench/load/Package.swift bench/load/Sources bench/load/Tests
 # A crashed test's backtracer would outlive the job.
 export SWIFT_BACKTRACE = enable=no
 
-.PHONY: help build run test bench-tools small small-test deb e2e build/bench/usb-guests bench-test format lint install clean
+.PHONY: help build run test fuzz bench-tools small small-test deb e2e build/bench/usb-guests bench-test format lint install clean
 
 help:
 	@echo "make run      build, and serve a virtual keyboard on $(ADDRESS)"
 	@echo "make test     unit tests, interop tests, tests on a mocked usbfs"
+	@echo "make fuzz     hostile input of every kind under libFuzzer (TARGETS=\"reader session …\", SECONDS=$(SECONDS) each, JOBS=$(JOBS))"
 	@echo "make bench-tools  simulated USB devices at native speed: build/bench/usbfs-sim"
 	@echo "make small    the Embedded Swift build: $(SMALL)"
 	@echo "              ARCH=arm64 and ARCH=armv7 cross-compile, PARTS=server leaves out probe and virtual devices"
@@ -60,6 +65,10 @@ test:
 	swift test --skip-build
 	LD_PRELOAD=libumockdev-preload.so.0 swift test --skip-build --filter MockedUsbfs
 
+fuzz:
+	@tools/install-packages run
+	tools/fuzz replay
+	tools/fuzz run $(SECONDS) $(JOBS) $(TARGETS)
 # What bench/ runs on: the simulated usbfs.
 bench-tools:
 	@tools/install-packages test
