@@ -64,6 +64,7 @@ test:
 	swift build --build-tests
 	swift test --skip-build
 	LD_PRELOAD=libumockdev-preload.so.0 swift test --skip-build --filter MockedUsbfs
+	bench/usbfs-sim/check
 
 fuzz:
 	@tools/install-packages run

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "stamp.h"
+
 uint64_t sim_now(void) {
   struct timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
@@ -87,14 +89,6 @@ void sim_slot_free(struct sim_device *device, struct sim_slot *slot) {
 
 // MARK: the interrupt IN endpoint
 
-void sim_stamp(uint8_t *data, uint32_t length, uint64_t sequence, uint64_t ready) {
-  uint8_t stamp[16];
-  uint64_t first = (sequence & 0xffff) | ready << 16;
-  memcpy(stamp, &first, 8);
-  memcpy(stamp + 8, &sequence, 8);
-  memcpy(data, stamp, length < sizeof stamp ? length : sizeof stamp);
-}
-
 static void deliver(struct sim_device *device, struct sim_report report) {
   struct sim_slot *slot = take_first(device, &device->posted);
   uint32_t length = device->report_length < slot->capacity ? device->report_length : slot->capacity;
@@ -158,13 +152,17 @@ struct sim_slot *sim_reap(struct sim_device *device, int file) {
   return slot;
 }
 
-/// A program that takes back its last URB has stopped polling: what waits is stale when it begins again.
-static void unpost(struct sim_device *device) {
-  if (--device->posted_count > 0) return;
+/// What waits is stale when a program begins again.
+static void stop_polling(struct sim_device *device) {
   device->is_polled = false;
   device->window_start = 0;
   device->counters.forgotten += device->pending_count;
   device->pending_count = 0;
+}
+
+/// A program that takes back its last URB has stopped polling.
+static void unpost(struct sim_device *device) {
+  if (--device->posted_count == 0) stop_polling(device);
 }
 
 struct sim_slot *sim_discard(struct sim_device *device, int file, uint64_t urb) {
@@ -217,6 +215,7 @@ void sim_file_close(struct sim_device *device, int file) {
   for (int i = 0; i < SIM_INTERFACES; i++) {
     if (device->interfaces[i].claimed == file) device->interfaces[i].claimed = -1;
   }
+  if (device->posted_count == 0) stop_polling(device);
   device->raised &= ~(1u << file);
   device->files[file].is_used = false;
 }

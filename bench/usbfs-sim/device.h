@@ -27,8 +27,6 @@ void sim_discard_all(struct sim_device *device, int file, int status);
 
 /// A report becomes ready now.
 void sim_produce(struct sim_device *device);
-/// Writes what a report or a bulk transfer begins with: see README.md.
-void sim_stamp(uint8_t *data, uint32_t length, uint64_t sequence, uint64_t ready);
 
 /// A free file of the device, or -1.
 int sim_file_open(struct sim_device *device);

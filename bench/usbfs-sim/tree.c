@@ -57,10 +57,12 @@ const char *tree_add(const struct sim_device *device, uint32_t index) {
   return umockdev_testbed_add_from_string(testbed, text, &error) ? NULL : error->message;
 }
 
-/// Interfaces first, as the kernel does; umockdev sends the uevents.
+/// The uevent needs what it is about. Interfaces first, as the kernel does: umockdev would leave their links in the bus's folder.
 void tree_remove(uint32_t index) {
   char path[128];
   const char *name = strrchr(paths[index], '/') + 1;
+  snprintf(path, sizeof path, "/sys%s", paths[index]);
+  umockdev_testbed_uevent(testbed, path, "remove");
   for (int i = SIM_INTERFACES - 1; i >= 0; i--) {
     snprintf(path, sizeof path, "/sys%s/%s:1.%d", paths[index], name, i);
     umockdev_testbed_remove_device(testbed, path);

@@ -9,6 +9,7 @@
 
 #include "device.h"
 #include "requests.h"
+#include "stamp.h"
 
 enum { SETUP_LENGTH = 8, HIGH_SPEED = USB_SPEED_HIGH };
 
