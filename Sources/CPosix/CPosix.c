@@ -60,6 +60,12 @@ ssize_t posixSend(int descriptor, const struct iovec *pieces, int count) {
   return sendmsg(descriptor, &message, MSG_NOSIGNAL);
 }
 
+int posixPeerHasLeft(int descriptor) {
+  struct pollfd state = {.fd = descriptor, .events = POLLRDHUP};
+  // A poll that fails knows nothing of the peer.
+  return poll(&state, 1, 0) > 0 && (state.revents & (POLLRDHUP | POLLHUP | POLLERR));
+}
+
 void posixNameThread(const char *name) { pthread_setname_np(pthread_self(), name); }
 
 const char *posixErrorText(int error) {

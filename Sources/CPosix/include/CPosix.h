@@ -79,6 +79,10 @@ int posixStreamSocket(int family);
 /// sendmsg(2) of several pieces, without SIGPIPE: writev(2) takes no flags.
 ssize_t posixSend(int descriptor, const struct iovec *pieces, int count);
 
+/// True when the peer of a connected socket has closed its side or reset the connection, whatever lies unread in front of
+/// that. Takes nothing from the socket.
+int posixPeerHasLeft(int descriptor);
+
 /// pthread_setname_np(3) for the calling thread, at most 15 bytes.
 void posixNameThread(const char *name);
 

@@ -96,11 +96,13 @@ final class Export: ListenerOwner, ConnectorOwner, SessionOwner, DeviceOpenerOwn
   func accepted(_ listener: Listener, _ descriptor: Int32, from peer: String) {
     guard let session else { return begin(descriptor, peer) }
     if session.state == .closing { return wait(successor(descriptor, peer)) }
-    guard mayReplace(since: sessionSince, isGreeted: session.isGreeted) else {
+    // One that leaves and comes back at once may be accepted before its first connection was read to its end.
+    let hasLeft = session.guestHasLeft
+    guard hasLeft || mayReplace(since: sessionSince, isGreeted: session.isGreeted) else {
       return refuse(descriptor, peer, "\(session.name) has the device")
     }
     successor = successor(descriptor, peer)
-    session.close(.closedByServer("a newer guest takes its place"))
+    session.close(hasLeft ? .guestLeft : .closedByServer("a newer guest takes its place"))
   }
 
   private func successor(_ descriptor: Int32, _ peer: String) -> Successor {
@@ -109,7 +111,9 @@ final class Export: ListenerOwner, ConnectorOwner, SessionOwner, DeviceOpenerOwn
 
   /// Behind a session that is closing. The one that waits already is a silent connection as well.
   private func wait(_ next: Successor) {
-    if let waiting = successor {
+    if let waiting = successor, posixPeerHasLeft(waiting.descriptor) != 0 {
+      dropSuccessor()
+    } else if let waiting = successor {
       guard mayReplace(since: waiting.since, isGreeted: false) else {
         return refuse(next.descriptor, next.peer, "guest \(waiting.peer) waits for the device")
       }

@@ -135,6 +135,9 @@ final class Session: ConnectionOwner, PacketReceiver {
   /// True once the guest's hello was read: from then on it owns the export (B1.5).
   var isGreeted: Bool { state != .greeting }
 
+  /// True when the guest has closed its side; the session ends as soon as it reads that, if not before.
+  var guestHasLeft: Bool { connection?.peerHasLeft ?? true }
+
   /// What both sides have.
   var capabilities: Capabilities { reader.capabilities }
 

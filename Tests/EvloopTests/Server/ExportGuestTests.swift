@@ -104,6 +104,76 @@ struct ExportGuestTests {
     #expect(run.source.closes == 1)
   }
 
+  /// A guest that is accepted now, before the loop has seen what else happened.
+  private func acceptedNow(_ run: ExportRun) throws -> GuestSocket {
+    let pair = try unixPair()
+    let guest = GuestSocket(run, accepted: pair.peer)
+    guest.send(hello(.all))
+    run.export.accepted(try #require(run.export.listener), pair.ours, from: "the next")
+    return guest
+  }
+
+  @Test("B2.9: a guest that comes back before its end was read is served", arguments: [false, true])
+  func comesBackAtOnce(_ leavesUnread: Bool) throws {
+    let run = try ExportRun()
+    let first = try run.guest()
+    if !leavesUnread { _ = first.take() }
+    first.send(.getConfiguration)
+    if leavesUnread { first.leaveUnread() } else { first.leave() }
+    let second = try acceptedNow(run)
+    #expect(second.take() == ["hello"] + announcement)
+    #expect(second.hasDevice())
+    #expect(run.ends == ["the guest closed the connection"])
+    #expect(run.source.closes == 1)
+    #expect(run.logged("refused") == 0)
+  }
+
+  @Test(
+    "B2.9: one that left while nothing of it was read, for a call on the device that hangs, is followed as well"
+  )
+  func comesBackWhileBusy() throws {
+    let run = try ExportRun()
+    let first = try run.guest()
+    _ = first.take()
+    first.send(StartInterruptReceivingHeader(endpoint: 0x81), id: 1)
+    #expect(first.take().count == 1)
+    run.source.device.holdCalls()
+    first.send(.reset)
+    run.settle()
+    first.leave()
+    run.settle()
+    #expect(run.ends == [])
+    let second = try acceptedNow(run)
+    run.settle()
+    #expect(run.logged("refused") == 0)
+    run.source.device.releaseCalls()
+    #expect(second.take() == ["hello"] + announcement)
+    #expect(run.source.closes == 1)
+  }
+
+  @Test("B2.9: a guest that sent what is not read yet is there, and keeps the device")
+  func staysUnread() throws {
+    let run = try ExportRun()
+    let first = try run.guest()
+    _ = first.take()
+    first.send(.getConfiguration)
+    #expect(try acceptedNow(run).isClosed)
+    #expect(first.hasDevice())
+    #expect(run.logged("refused the next: ") == 1)
+  }
+
+  @Test("B2.9: one that waited for the device and left is not waited for")
+  func successorComesBack() throws {
+    let run = try ExportRun()
+    try closing(run)
+    try run.guest().leave()
+    let second = try acceptedNow(run)
+    run.source.device.releaseCalls()
+    #expect(second.take() == ["hello"] + announcement)
+    #expect(run.ends == ["the guest closed the connection"])
+    #expect(run.logged("refused") == 0)
+  }
+
   @Test("B2.8: a guest that leaves without having read everything has left as well")
   func leavesUnread() throws {
     let run = try ExportRun()
