@@ -11,5 +11,9 @@ struct UsbGuests: ParsableCommand {
       Each command prints one JSON object to standard output, times in nanoseconds, and a line to standard error. \
       The exit status is 0 if nothing failed.
       """,
-    subcommands: [Interrupt.self, InterruptOut.self, Bulk.self, StartStopCommand.self])
+    subcommands: [
+      Interrupt.self, InterruptOut.self, Bulk.self, StartStopCommand.self, Slow.self, Connect.self,
+      Churn.self,
+      Calibrate.self,
+    ])
 }

@@ -61,4 +61,33 @@ struct SequenceTests {
     tracker.observe(7)
     #expect(tracker.missing == 1)
   }
+
+  @Test("a stamp is written as it is read", arguments: [8, 16, 64])
+  func stamps(_ size: Int) throws {
+    var data = [UInt8](repeating: 0, count: size)
+    let now: UInt64 = 0x1234_5678_9abc_def0
+    data.withUnsafeMutableBytes { Stamp(sequence: 0x0102_0304, time: now).write(to: $0) }
+    #expect(Array(data.prefix(8)) == [0x04, 0x03, 0xf0, 0xde, 0xbc, 0x9a, 0x78, 0x56])
+    let stamp = try #require(data.withUnsafeBytes { Stamp($0) })
+    #expect(stamp.isWhole == (size > 8))
+    #expect(stamp.sequence == (size > 8 ? 0x0102_0304 : 0x0304))
+    #expect(stamp.age(at: now + 1000) == 1000)
+    #expect(stamp.age(at: now - 1000) == 0, "clocks of two processors differ")
+    #expect(stamp.age(at: now + 1 << 40) == 1 << 40)
+    #expect([UInt8](repeating: 0, count: 7).withUnsafeBytes { Stamp($0) } == nil)
+  }
+
+  @Test("short numbers: the nearest one to what has to come")
+  func short() {
+    var tracker = SequenceTracker()
+    for number in [65534, 65535, 65536, 65538, 65537, 131_070] as [UInt64] {
+      var data = [UInt8](repeating: 0, count: 8)
+      data.withUnsafeMutableBytes { Stamp(sequence: number, time: 0).write(to: $0) }
+      if number == 131_070 { for skipped in 65539..<131_070 as Range<UInt64> { tracker.observe(skipped) } }
+      if let stamp = data.withUnsafeBytes({ Stamp($0) }) { tracker.observe(stamp) }
+    }
+    #expect(tracker.next == 131_071)
+    #expect(tracker.missing == 0)
+    #expect(tracker.outOfOrder == 1)
+  }
 }

@@ -60,7 +60,7 @@ final class Engine {
       let event = events[index]
       guard let guest = guests[Int(event.token)] else { continue }
       if event.isWritable != 0 { guest.becameWritable() }
-      if event.isReadable != 0 { guest.becameReadable() }
+      if event.isReadable != 0 { guest.receive() }
     }
     if let deadline = workload.deadline, loadClock() >= deadline {
       workload.deadline = nil

@@ -17,6 +17,8 @@ final class Guest {
   /// In force once both hellos were said; offered before.
   private(set) var capabilities: Capabilities
   private(set) var endpoints: [Endpoint] = []
+  /// At its end: it had a device.
+  private(set) var hadDevice = false
   /// When connect(2) was called.
   let born = loadClock()
   /// For the workload: its index of this guest.
@@ -64,6 +66,7 @@ final class Guest {
 
   private func end(_ reason: String) {
     guard state != .ended else { return }
+    hadDevice = state == .attached
     leave()
     engine.workload.ended(self, reason, at: loadClock())
   }
@@ -74,13 +77,16 @@ final class Guest {
     if !isWatched { end(LoadError.system("epoll_ctl").description) }
   }
 
-  /// Stops to read, or goes on.
+  /// Stops to wait for data, or goes on. `receive` may be called meanwhile.
   func pause(_ isPaused: Bool) {
     guard state != .ended, isPaused != self.isPaused else { return }
     self.isPaused = isPaused
     watch()
-    // What was received before lies in the inbox.
-    if !isPaused { takePackets(at: loadClock()) }
+  }
+
+  /// SO_RCVBUF.
+  func setReceiveBuffer(_ bytes: Int) {
+    _ = loadSetReceiveBuffer(descriptor, Int32(clamping: bytes))
   }
 
   func becameWritable() {
@@ -96,8 +102,9 @@ final class Guest {
 
   // MARK: receiving
 
-  func becameReadable() {
-    guard state != .ended, state != .connecting, !isPaused else { return }
+  /// One recv(2), and the packets that are whole.
+  func receive() {
+    guard state != .ended, state != .connecting else { return }
     let count = inbox.receive(from: descriptor, atMost: receiveLimit)
     let now = loadClock()
     engine.receives += 1
@@ -112,7 +119,7 @@ final class Guest {
 
   private func takePackets(at now: UInt64) {
     var missing = 0
-    while state != .ended && !isPaused {
+    while state != .ended {
       let headerSize = state == .greeting ? 12 : capabilities.headerSize
       guard inbox.count >= headerSize else { break }
       let bytes = inbox.bytes
@@ -166,6 +173,13 @@ final class Guest {
 
   // MARK: sending
 
+  /// Bytes that are no packet, in the next write.
+  func queueRaw(_ bytes: [UInt8]) {
+    guard state != .ended else { return }
+    outbox.append(bytes.count).copyMemory(from: bytes, byteCount: bytes.count)
+    scheduleFlush()
+  }
+
   /// A packet, in the next write: its type header is to be filled by `fill`, its data as well.
   @inline(__always)
   func queue(_ type: UInt32, id: UInt64, _ length: Int, _ fill: (UnsafeMutableRawPointer) -> Void) {
@@ -176,10 +190,14 @@ final class Guest {
     memory.put(UInt32(length), 4)
     if size == 16 { memory.put(id, 8) } else { memory.put(UInt32(truncatingIfNeeded: id), 8) }
     fill(memory + size)
-    if !isScheduled {
-      isScheduled = true
-      engine.schedule(self)
-    }
+    scheduleFlush()
+  }
+
+  @inline(__always)
+  private func scheduleFlush() {
+    guard !isScheduled else { return }
+    isScheduled = true
+    engine.schedule(self)
   }
 
   func startReceiving(_ endpoint: UInt8) {
@@ -216,13 +234,8 @@ final class Guest {
 
   private static func fill(_ memory: UnsafeMutableRawPointer, _ length: Int, _ stamp: Stamp) {
     let data = UnsafeMutableRawBufferPointer(start: memory, count: length)
+    data.initializeMemory(as: UInt8.self, repeating: 0)
     stamp.write(to: data)
-    if length < Stamp.size {
-      data.initializeMemory(as: UInt8.self, repeating: 0)
-    } else {
-      UnsafeMutableRawBufferPointer(rebasing: data[Stamp.size...]).initializeMemory(
-        as: UInt8.self, repeating: 0)
-    }
   }
 
   /// Writes what was queued; what the kernel refuses waits for writability.

@@ -13,9 +13,9 @@ struct ReportStream {
   /// Too short for a stamp.
   private(set) var unstamped: UInt64 = 0
 
-  /// Takes a report; when it became ready, if it says so.
+  /// Takes a report; the nanoseconds since it became ready, if it says so.
   @inline(__always)
-  mutating func take(_ packet: InterruptPacket, isStamped: Bool) -> UInt64? {
+  mutating func take(_ packet: InterruptPacket, isStamped: Bool, at now: UInt64) -> UInt64? {
     ids.observe(packet.id)
     guard packet.status == Status.success, !packet.data.isEmpty else {
       if packet.status == Status.success { empty += 1 } else { errors += 1 }
@@ -27,8 +27,8 @@ struct ReportStream {
       unstamped += 1
       return nil
     }
-    numbers.observe(stamp.sequence)
-    return stamp.time
+    numbers.observe(stamp)
+    return stamp.age(at: now)
   }
 
   /// The device's stream was started again: ids begin at 0.

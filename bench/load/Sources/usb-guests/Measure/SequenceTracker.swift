@@ -15,6 +15,7 @@ struct SequenceTracker {
   /// Of the last `window` numbers those that were left out.
   private var holes: Set<UInt64> = []
 
+  /// - Parameter first: the number that has to come first; nil: any.
   init(expecting first: UInt64? = nil) {
     next = first
   }
@@ -26,6 +27,16 @@ struct SequenceTracker {
       return
     }
     irregular(number)
+  }
+
+  /// Takes a stamp's number; of a short one that which is nearest to what has to come next.
+  @inline(__always)
+  mutating func observe(_ stamp: Stamp) {
+    guard !stamp.isWhole else { return observe(stamp.sequence) }
+    let expected = next ?? stamp.sequence
+    let distance = Int16(truncatingIfNeeded: stamp.sequence &- expected)
+    // Before the first number there is none.
+    observe(expected &+ UInt64(bitPattern: Int64(distance)))
   }
 
   private mutating func irregular(_ number: UInt64) {

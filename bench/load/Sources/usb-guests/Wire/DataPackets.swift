@@ -47,32 +47,3 @@ struct BulkPacket {
     data = UnsafeRawBufferPointer(start: body + size, count: count - size)
   }
 }
-
-/// What a stamped report begins with: its number, and when it became ready, in nanoseconds of
-/// CLOCK_MONOTONIC.
-struct Stamp {
-  static let size = 16
-
-  let sequence: UInt64
-  let time: UInt64
-
-  init(sequence: UInt64, time: UInt64) {
-    self.sequence = sequence
-    self.time = time
-  }
-
-  /// nil when there is no room for one.
-  @inline(__always)
-  init?(_ data: UnsafeRawBufferPointer) {
-    guard data.count >= Stamp.size, let base = data.baseAddress else { return nil }
-    sequence = base.u64(0)
-    time = base.u64(8)
-  }
-
-  @inline(__always)
-  func write(to data: UnsafeMutableRawBufferPointer) {
-    guard data.count >= Stamp.size, let base = data.baseAddress else { return }
-    base.put(sequence, 0)
-    base.put(time, 8)
-  }
-}

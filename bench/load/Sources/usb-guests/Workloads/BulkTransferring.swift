@@ -83,7 +83,7 @@ final class BulkTransferring: Activity {
     if let last = stream.lastAnswered, packet.id < last { outOfOrder += 1 }
     stream.lastAnswered = packet.id
     if shape.payload == .stamped, packet.isIn, let stamp = Stamp(packet.data) {
-      stream.numbers.observe(stamp.sequence)
+      stream.numbers.observe(stamp)
     }
   }
 

@@ -8,6 +8,7 @@ struct InFlight {
   private(set) var nextID: UInt64
   private(set) var count = 0
 
+  /// - Parameters:
   ///   - depth: no more requests wait at a time.
   ///   - first: the first id.
   init(depth: Int, first: UInt64 = 0) {

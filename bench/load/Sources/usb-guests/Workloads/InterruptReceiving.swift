@@ -14,6 +14,8 @@ final class InterruptReceiving: Activity {
 
   private let wanted: UInt8?
   private let isStamped: Bool
+  private let limit: UInt64?
+  private var received: UInt64 = 0
   private var endpoints: [UInt8]
   private var states: [State]
   private(set) var streams: [ReportStream]
@@ -21,7 +23,11 @@ final class InterruptReceiving: Activity {
   /// Streams that ended by themselves.
   private var ended: UInt64 = 0
 
-  init(guests: Int, endpoint: UInt8? = nil, _ payload: Payload = .stamped) {
+  /// - Parameters:
+  ///   - endpoint: nil: the first interrupt IN endpoint of each device.
+  ///   - limit: packets that are enough, if they come before the time is up.
+  init(guests: Int, endpoint: UInt8? = nil, _ payload: Payload = .stamped, limit: UInt64? = nil) {
+    self.limit = limit
     wanted = endpoint
     isStamped = payload == .stamped
     endpoints = Array(repeating: 0, count: guests)
@@ -42,9 +48,8 @@ final class InterruptReceiving: Activity {
 
   override func interrupt(_ guest: Guest, _ packet: InterruptPacket, at now: UInt64) {
     guard packet.endpoint == endpoints[guest.number] else { return }
-    if let time = streams[guest.number].take(packet, isStamped: isStamped) {
-      latency.record(from: time, to: now)
-    }
+    received += 1
+    if let age = streams[guest.number].take(packet, isStamped: isStamped, at: now) { latency.record(age) }
   }
 
   override func receivingStatus(_ guest: Guest, endpoint: UInt8, status: UInt8, at now: UInt64) {
@@ -61,7 +66,10 @@ final class InterruptReceiving: Activity {
 
   override func isIdle(_ guest: Guest) -> Bool { states[guest.number] == .idle }
 
+  override var isDone: Bool { received >= limit ?? .max }
+
   override func reset() {
+    received = 0
     for index in streams.indices { streams[index].reset() }
     latency.reset()
   }

@@ -83,7 +83,8 @@ final class InterruptSending: Activity {
     for (number, stream) in streams {
       if stream.requests.count < shape.depth { send(number, at: now) } else { skipped += 1 }
     }
-    self.due = max(due + interval, now)
+    // Never faster than the rate, not even to make up for a delay.
+    self.due = due + interval > now ? due + interval : now + interval
   }
 
   override func stop(_ guest: Guest) {

@@ -78,7 +78,7 @@ final class StartStop: Activity {
   override func interrupt(_ guest: Guest, _ packet: InterruptPacket, at now: UInt64) {
     let number = guest.number
     guard packet.endpoint == endpoints[number] else { return }
-    _ = streams[number].take(packet, isStamped: isStamped)
+    _ = streams[number].take(packet, isStamped: isStamped, at: now)
     guard wantsReport, states[number] == .started, packet.status == Status.success else { return }
     firstReport.record(from: since[number], to: now)
     stopReceiving(guest, at: now)
