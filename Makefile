@@ -35,12 +35,14 @@ SWIFT_FILES = Package.swift Sources Tests fuzz bench/load/Package.swift bench/lo
 # A crashed test's backtracer would outlive the job.
 export SWIFT_BACKTRACE = enable=no
 
-.PHONY: help build run test fuzz bench-tools small small-test deb e2e build/bench/usb-guests bench-test format lint install clean
+.PHONY: help build run test fuzz bench-tools bench-peers bench bench-quick small small-test deb e2e build/bench/usb-guests bench-test format lint install clean
 
 help:
 	@echo "make run      build, and serve a virtual keyboard on $(ADDRESS)"
 	@echo "make test     unit tests, interop tests, tests on a mocked usbfs"
 	@echo "make fuzz     hostile input of every kind under libFuzzer (TARGETS=\"reader session …\", SECONDS=$(SECONDS) each, JOBS=$(JOBS))"
+	@echo "make bench    ours beside its peers: table and plots in build/bench, ten minutes (BENCH=\"options of bench/run\")"
+	@echo "make bench-quick  a minute of that: all of it works"
 	@echo "make bench-tools  simulated USB devices at native speed: build/bench/usbfs-sim"
 	@echo "make small    the Embedded Swift build: $(SMALL)"
 	@echo "              ARCH=arm64 and ARCH=armv7 cross-compile, PARTS=server leaves out probe and virtual devices"
@@ -74,6 +76,19 @@ fuzz:
 bench-tools:
 	@tools/install-packages test
 	@$(MAKE) --no-print-directory -C bench/usbfs-sim
+
+# What the server is compared with, and what counts for all of them.
+bench-peers:
+	@tools/install-packages bench
+	@$(MAKE) --no-print-directory -C bench/peers
+
+# Options of bench/run.
+BENCH ?=
+bench: build small bench-tools bench-peers build/bench/usb-guests
+	bench/run $(BENCH)
+
+bench-quick: build small bench-tools bench-peers build/bench/usb-guests
+	bench/run --quick
 
 small: $(SMALL)
 	@tools/binary-facts $(SMALL)

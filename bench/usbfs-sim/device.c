@@ -89,12 +89,12 @@ void sim_slot_free(struct sim_device *device, struct sim_slot *slot) {
 
 // MARK: the interrupt IN endpoint
 
-static void deliver(struct sim_device *device, struct sim_report report) {
+static void deliver(struct sim_device *device, struct sim_report report, uint64_t now) {
   struct sim_slot *slot = take_first(device, &device->posted);
   uint32_t length = device->report_length < slot->capacity ? device->report_length : slot->capacity;
   sim_stamp(device->payload[slot_index(device, slot)], length, report.sequence, report.ready);
   slot->has_payload = true;
-  if (--device->posted_count == 0) device->window_start = report.ready;
+  if (--device->posted_count == 0) device->window_start = now;
   device->counters.delivered++;
   sim_finish(device, slot, 0, length);
 }
@@ -110,7 +110,7 @@ void sim_produce(struct sim_device *device) {
   struct sim_report report = {device->sequence++, sim_now()};
   device->counters.produced++;
   if (device->posted_count > 0) {
-    deliver(device, report);
+    deliver(device, report, report.ready);
     return;
   }
   device->counters.unposted_reports++;
@@ -132,7 +132,7 @@ void sim_post(struct sim_device *device, struct sim_slot *slot) {
   append(device, &device->posted, slot);
   device->is_polled = true;
   if (device->posted_count++ == 0) end_window(device);
-  if (device->pending_count > 0) deliver(device, next_pending(device));
+  if (device->pending_count > 0) deliver(device, next_pending(device), sim_now());
   else if (device->is_flood) sim_produce(device);
 }
 

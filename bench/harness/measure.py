@@ -1,0 +1,99 @@
+"""One measurement: a server, a load on it, and what both cost and found between two moments in the middle of it."""
+
+import json
+import os
+import subprocess
+import time
+
+from harness import processes
+from harness.counters import ALLOCATIONS
+from harness.paths import BUILD
+from harness.servers import Server
+
+WARM_UP = 0.3
+# The generator measures a little longer than the costs are taken.
+MARGIN = 0.2
+PATIENCE = 40
+
+
+def _begin_guests(scenario, server, seconds, cpu):
+    command = [
+        BUILD / "usb-guests", *scenario.command, "--warm-up", str(WARM_UP), "--duration", str(seconds + MARGIN), server.address]
+    return subprocess.Popen(
+        list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        preexec_fn=lambda: os.sched_setaffinity(0, {cpu}))
+
+
+def _has_begun(before, now, devices):
+    done = sum(now[key] - before[key] for key in ("delivered", "bulk_in", "bulk_out", "interrupt_out", "discards"))
+    return done > 0 or now["posted"] >= devices
+
+
+def _wait_begun(simulation, before, scenario, guests):
+    deadline = time.monotonic() + PATIENCE
+    while not _has_begun(before, simulation.stats(), scenario.devices):
+        if guests.poll() is not None or time.monotonic() > deadline:
+            return
+        time.sleep(0.01)
+
+
+def _moment(simulation, server):
+    return time.perf_counter(), simulation.stats(), server.counts(), processes.usage(server.pids)
+
+
+def _difference(after, before):
+    return {key: after[key] - before[key] for key in after}
+
+
+def _costs(scenario, first, last, found):
+    seconds = last[0] - first[0]
+    stats, counts, usage = (_difference(last[i], first[i]) for i in (1, 2, 3))
+    packets = sum(stats[key] for key in scenario.packets)
+    if not scenario.packets:
+        packets = found["rates"].get("cyclesPerSecond", 0) * seconds
+    calls = {name: value for name, value in counts.items() if name not in ALLOCATIONS}
+    costs = {
+        "seconds": seconds, "packets": packets, "cpu": usage["cpu_ns"] / 1e9 / seconds,
+        "voluntary_per_second": usage["voluntary"] / seconds, "involuntary_per_second": usage["involuntary"] / seconds,
+        "windows": stats["windows"], "window_ns_per_second": stats["window_ns"] / seconds,
+        "unposted_reports": stats["unposted_reports"], "lost_in_device": stats["lost"],
+        "engine_late": stats["late"], "engine_skipped": stats["skipped"],
+    }
+    if packets > 0:
+        costs |= {
+            "cpu_us_per_packet": usage["cpu_ns"] / 1e3 / packets, "calls_per_packet": sum(calls.values()) / packets,
+            "switches_per_packet": (usage["voluntary"] + usage["involuntary"]) / packets,
+            "calls": {name: value / packets for name, value in calls.items() if value},
+        } | {name + "_per_packet": counts[name] / packets for name in ALLOCATIONS}
+    return costs
+
+
+def measure(name, scenario, simulation, seconds, cpus):
+    """A dictionary of everything that was found."""
+    simulation.rate(0, 1)
+    server = Server(name, simulation, scenario.devices, cpus.server)
+    was_alive = False
+    try:
+        simulation.rate(scenario.rate, scenario.active or scenario.devices)
+        before = simulation.stats()
+        guests = _begin_guests(scenario, server, seconds, cpus.guests)
+        _wait_begun(simulation, before, scenario, guests)
+        time.sleep(WARM_UP)
+        first = _moment(simulation, server)
+        time.sleep(seconds)
+        last = _moment(simulation, server)
+        memory = processes.memory(server.pids)
+        output = guests.communicate(timeout=PATIENCE)[0]
+    finally:
+        was_alive = server.close()
+    try:
+        found = json.loads(output)
+    except ValueError:
+        found = {"counts": {}, "rates": {}, "latencies": {}, "failures": ["the load generator said nothing"]}
+    # usbredirect ends with its guest.
+    if not was_alive and name != "usbredirect":
+        found["failures"].append("the server ended")
+    return {
+        "costs": _costs(scenario, first, last, found), "memory": memory, "start_seconds": server.start_seconds,
+        "counts": found["counts"], "rates": found["rates"], "latencies": found["latencies"],
+        "generator": found.get("generator"), "failures": found["failures"]}
