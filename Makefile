@@ -39,7 +39,7 @@ export SWIFT_BACKTRACE = enable=no
 
 help:
 	@echo "make run      build, and serve a virtual keyboard on $(ADDRESS)"
-	@echo "make test     unit tests, interop tests, tests on a mocked usbfs"
+	@echo "make test     unit tests, interop tests, tests on a mocked usbfs, what a report costs on a simulated one"
 	@echo "make fuzz     hostile input of every kind under libFuzzer (TARGETS=\"reader session …\", SECONDS=$(SECONDS) each, JOBS=$(JOBS))"
 	@echo "make bench    ours beside its peers: table and plots in build/bench, ten minutes (BENCH=\"options of bench/run\")"
 	@echo "make bench-quick  a minute of that: all of it works"
@@ -67,15 +67,17 @@ test:
 	swift test --skip-build
 	LD_PRELOAD=libumockdev-preload.so.0 swift test --skip-build --filter MockedUsbfs
 	bench/usbfs-sim/check
+	bench/check-costs .build/debug/usbredir-evloop
 
 fuzz:
 	@tools/install-packages run
 	tools/fuzz replay
 	tools/fuzz run $(SECONDS) $(JOBS) $(TARGETS)
-# What bench/ runs on: the simulated usbfs.
+# What bench/ runs on: the simulated usbfs, and what counts system calls and allocations.
 bench-tools:
 	@tools/install-packages test
 	@$(MAKE) --no-print-directory -C bench/usbfs-sim
+	@$(MAKE) --no-print-directory -C bench/costs
 
 # What the server is compared with, and what counts for all of them.
 bench-peers:
@@ -107,9 +109,10 @@ $(SMALL)-checks: $(CHECKED) $(SMALL_BUILD) | $(SMALL)
 	@tools/small $(ARCH) "$(SYSROOT)" $@ $(CHECKED)
 
 small-test: small $(if $(PARTS),,$(SMALL)-checks)
-	@tools/install-packages run $(CROSS:%=emulation)
+	@tools/install-packages run $(if $(CROSS),emulation,test)
 	@[ -z "$(CROSS)" ] || [ -x $(NATIVE) ] || $(MAKE) small ARCH=x86_64
 	Tests/small/run $(ARCH) "$(SYSROOT)" $(SMALL) $(SMALL)-checks $(NATIVE) $(PARTS:%=absent)
+	@[ -n "$(CROSS)" ] || bench/check-costs $(SMALL)
 
 deb: small
 	@tools/install-packages run $(CROSS:%=emulation)

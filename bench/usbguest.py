@@ -37,6 +37,18 @@ class Guest:
             elif kind == INTERRUPT_PACKET:
                 self.empty += 1
 
+    def arrived(self):
+        """How many reports have come since the last call; does not wait for any."""
+        try:
+            self._bytes += self._connection.recv(1 << 20, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return 0
+        count = 0
+        while self._holds_packet(16):
+            kind, _ = self._packet(16)
+            count += kind == INTERRUPT_PACKET
+        return count
+
     def bulk_endpoint(self, is_in):
         """The first bulk endpoint of a direction."""
         first = 16 if is_in else 0
@@ -61,14 +73,16 @@ class Guest:
 
     def _packet(self, header):
         """Takes one packet; its type and what is behind its header."""
-        while True:
-            if len(self._bytes) >= header:
-                kind, length = struct.unpack_from("<II", self._bytes)
-                if len(self._bytes) >= header + length:
-                    body = bytes(self._bytes[header : header + length])
-                    del self._bytes[: header + length]
-                    return kind, body
+        while not self._holds_packet(header):
             more = self._connection.recv(1 << 18)
             if not more:
                 sys.exit(f"{sys.argv[0]}: the server closed the connection")
             self._bytes += more
+        kind, length = struct.unpack_from("<II", self._bytes)
+        body = bytes(self._bytes[header : header + length])
+        del self._bytes[: header + length]
+        return kind, body
+
+    def _holds_packet(self, header):
+        return len(self._bytes) >= header + (
+            struct.unpack_from("<II", self._bytes)[1] if len(self._bytes) >= header else 0)
