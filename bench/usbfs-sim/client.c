@@ -88,3 +88,10 @@ void client_close(struct client_file *file) {
   pthread_mutex_unlock(&lock);
   free(file);
 }
+
+void client_unplug(const struct client_file *file) {
+  pthread_mutex_lock(&lock);
+  snprintf(text, sizeof text, "unplug %d", file->index);
+  if (message_send(engine, text, -1)) message_receive(engine, text, NULL);
+  pthread_mutex_unlock(&lock);
+}

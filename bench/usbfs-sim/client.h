@@ -15,6 +15,8 @@ struct client_file {
 
 /// Opens a node of the bus; NULL with errno.
 struct client_file *client_open(unsigned bus, unsigned address);
+/// Has the engine pull the plug of the file's device, which must not be locked.
+void client_unplug(const struct client_file *file);
 void client_close(struct client_file *file);
 
 #endif

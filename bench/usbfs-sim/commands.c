@@ -6,8 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "descriptors.h"
 #include "device.h"
 #include "engine.h"
+#include "faults.h"
 #include "stats.h"
 #include "tree.h"
 
@@ -119,6 +121,34 @@ static void plug(const struct call *call) {
   }
 }
 
+static void fault(const struct call *call) {
+  struct sim_fault fault;
+  const char *error = sim_fault_read(call->value, &fault);
+  for (uint32_t i = call->first; i <= call->last && !error; i++) {
+    struct sim_device *device = &engine_shared()->devices[i];
+    sim_lock(device);
+    if (!sim_fault_add(device, &fault)) error = "a device has eight faults at most";
+    sim_unlock(device);
+  }
+  if (error) refuse(call, "%s", error);
+}
+
+/// Another device, as one whose firmware was exchanged: tools and programs see it when it is plugged in the next time.
+static void product(const struct call *call) {
+  unsigned value;
+  int end = 0;
+  if (sscanf(call->value, "%4x%n", &value, &end) != 1 || call->value[end]) {
+    refuse(call, "'%s' is no idProduct in hexadecimal", call->value);
+    return;
+  }
+  for (uint32_t i = call->first; i <= call->last; i++) {
+    struct sim_device *device = &engine_shared()->devices[i];
+    sim_lock(device);
+    sim_set_product(device, (uint16_t)value);
+    sim_unlock(device);
+  }
+}
+
 static const struct command {
   const char *name;
   void (*run)(const struct call *call);
@@ -126,7 +156,7 @@ static const struct command {
 } commands[] = {
     {"stats", stats, false}, {"rate", rate, true},     {"buffer", buffer, true},
     {"step", step, true},    {"unplug", unplug, false}, {"plug", plug, false},
-    {"folder", folder, false},
+    {"folder", folder, false}, {"fault", fault, true}, {"product", product, true},
 };
 
 // MARK: one line
@@ -164,6 +194,6 @@ bool command_run(const char *line, char *answer, size_t room) {
     else if (parse_devices(strtok_r(NULL, " ", &rest), &call)) command->run(&call);
     return true;
   }
-  refuse(&call, "'%s' is none of stats, rate, buffer, step, unplug, plug, quit", name ? name : "");
+  refuse(&call, "'%s' is none of stats, rate, buffer, step, unplug, plug, fault, product, quit", name ? name : "");
   return true;
 }

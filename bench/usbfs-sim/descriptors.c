@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { DEVICE_LENGTH = 18, DEVICE_TYPE = 1, CONFIGURATION_TYPE = 2, STRING_TYPE = 3 };
+enum { DEVICE_LENGTH = 18, PRODUCT = 10, DEVICE_TYPE = 1, CONFIGURATION_TYPE = 2, STRING_TYPE = 3 };
 
 void sim_describe(struct sim_device *device, uint16_t report_length, uint8_t interval) {
   const uint8_t bytes[] = {
@@ -21,6 +21,15 @@ void sim_describe(struct sim_device *device, uint16_t report_length, uint8_t int
   device->descriptors[DEVICE_LENGTH + 2] = (uint8_t)(sizeof bytes - DEVICE_LENGTH);
   device->descriptors_length = sizeof bytes;
   device->report_length = report_length;
+}
+
+void sim_set_product(struct sim_device *device, uint16_t product) {
+  device->descriptors[PRODUCT] = product & 0xff;
+  device->descriptors[PRODUCT + 1] = product >> 8;
+}
+
+uint16_t sim_product(const struct sim_device *device) {
+  return (uint16_t)(device->descriptors[PRODUCT] | device->descriptors[PRODUCT + 1] << 8);
 }
 
 static int give(const uint8_t *bytes, uint32_t length, uint8_t *buffer, uint32_t room) {

@@ -257,6 +257,7 @@ void engine_plug(uint32_t index, uint8_t address) {
   sim_lock(device);
   device->address = address;
   device->configuration = 1;
+  device->busy_until = 0;
   for (int i = 0; i < SIM_INTERFACES; i++) device->interfaces[i].is_bound = true;
   device->is_present = true;
   sim_unlock(device);

@@ -27,7 +27,7 @@ static const char usage[] =
     "  --spread                                devices take turns instead of being in phase\n"
     "  --cpu N --real-time --spin US (30)      where the timing thread runs, SCHED_FIFO, how long it watches the clock\n"
     "ctl: stats [DEVICES], rate HZ|HZxBURST|flood [DEVICES], buffer N [DEVICES], step N [DEVICES], unplug [DEVICES],\n"
-    "     plug [DEVICES], quit; DEVICES: all, 3, 0-7\n";
+    "     plug [DEVICES], fault FAULT [DEVICES], product ID [DEVICES], quit; DEVICES: all, 3, 0-7\n";
 
 static int fail(const char *what, const char *why) {
   fprintf(stderr, "usbfs-sim: %s%s%s\n", what, why ? ": " : "", why ? why : "");

@@ -17,6 +17,7 @@ enum {
   SIM_PENDING = 65536,   // Reports that a device can hold.
   SIM_INTERFACES = 2,
   SIM_DESCRIPTORS = 128,
+  SIM_FAULTS = 8,        // Of one device at a time.
   SIM_NONE = 0xffff,     // No slot.
   SIM_INTERRUPT_IN = 0x81,
   SIM_INTERRUPT_OUT = 0x01,
@@ -60,11 +61,19 @@ struct sim_report {
   uint64_t sequence, ready;
 };
 
+/// What goes wrong with requests of one kind, after some and so many times: see faults.h.
+struct sim_fault {
+  uint8_t request, kind;
+  int32_t value;
+  uint32_t passes, count;
+};
+
 struct sim_counters {
   uint64_t ioctls, submits, reaps, empty_reaps, discards, controls;
   uint64_t produced, delivered, lost, forgotten;  // Forgotten: waited in the device when the program stopped polling.
   uint64_t unposted_reports;         // Reports that became ready while no URB was posted.
   uint64_t windows, window_ns;       // Times between a report that took the last URB and the next submit.
+  uint64_t faults;                   // Requests that met one.
   uint64_t interrupt_out, bulk_in, bulk_in_bytes, bulk_out, bulk_out_bytes;
 };
 
@@ -90,6 +99,10 @@ struct sim_device {
   struct sim_list posted;
   struct sim_list unused;
   struct sim_counters counters;
+  struct sim_fault faults[SIM_FAULTS];
+  uint32_t fault_count;
+  int32_t next_status;  // How the URB that is being submitted ends; 0: as it should.
+  uint64_t busy_until;  // A request sleeps, and all others wait for it.
   struct sim_slot slots[SIM_SLOTS];
   uint8_t payload[SIM_SLOTS][SIM_PAYLOAD];
   struct sim_report pending[SIM_PENDING];

@@ -15,10 +15,12 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "client.h"
 #include "device.h"
+#include "faults.h"
 #include "readiness.h"
 #include "usbfs.h"
 
@@ -104,12 +106,47 @@ PRELOADED int close(int descriptor) {
 
 static long refused(int descriptor, unsigned long request) { return syscall(SYS_ioctl, descriptor, request, NULL); }
 
+/// Until then, or until the device is unplugged; it is not locked meanwhile.
+static void sleep_until(struct client_file *file, uint64_t when) {
+  const struct timespec pause = {.tv_nsec = 1000000};
+  while (sim_now() < when && !file->device->files[file->file].is_gone) {
+    sim_unlock(file->device);
+    nanosleep(&pause, NULL);
+    sim_lock(file->device);
+  }
+}
+
+/// 0 when the request is to be carried out, or its errno. usbfs has a lock for each device, which every request takes: while
+/// one sleeps the others wait, reaping too.
+static int meet_faults(struct client_file *file, unsigned long request, void *argument) {
+  struct sim_device *device = file->device;
+  sleep_until(file, device->busy_until);
+  const struct sim_verdict verdict = sim_fault_meet(device, request, argument);
+  if (verdict.kind != SIM_PROCEED) device->counters.faults++;
+  switch (verdict.kind) {
+    case SIM_FAIL: return verdict.value;
+    case SIM_FINISH: device->next_status = verdict.value; return 0;
+    case SIM_HANG:
+      device->busy_until = sim_now() + (uint64_t)verdict.value * 1000000;
+      sleep_until(file, device->busy_until);
+      device->busy_until = 0;
+      return 0;
+    case SIM_UNPLUG:
+      sim_unlock(device);
+      client_unplug(file);
+      sim_lock(device);
+      return 0;
+    default: return 0;
+  }
+}
+
 static int node_ioctl(struct client_file *file, unsigned long request, void *argument) {
   struct sim_device *device = file->device;
   struct sim_file *state = &device->files[file->file];
   sim_lock(device);
+  int error = device->fault_count > 0 || device->busy_until > 0 ? meet_faults(file, request, argument) : 0;
   bool was_ready = state->done_count > 0;
-  long result = usbfs_ioctl(device, file->file, request, argument);
+  long result = error ? -error : usbfs_ioctl(device, file->file, request, argument);
   bool is_ready = state->done_count > 0;
   device->raised &= ~(1u << file->file);
   bool has_changed = was_ready != is_ready && !state->is_gone;

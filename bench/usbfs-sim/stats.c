@@ -23,7 +23,7 @@ __attribute__((format(printf, 2, 3))) static void put(struct writer *writer, con
 
 #define COUNTERS(each)                                                                                        \
   each(ioctls) each(submits) each(reaps) each(empty_reaps) each(discards) each(controls) each(produced)       \
-  each(delivered) each(lost) each(forgotten) each(unposted_reports) each(windows) each(window_ns)             \
+  each(delivered) each(lost) each(forgotten) each(unposted_reports) each(windows) each(window_ns) each(faults)\
   each(interrupt_out) each(bulk_in) each(bulk_in_bytes) each(bulk_out) each(bulk_out_bytes)
 
 static void put_counters(struct writer *writer, const struct sim_counters *counters) {

@@ -7,6 +7,8 @@
 #include <umockdev.h>
 #include <unistd.h>
 
+#include "descriptors.h"
+
 enum { DEVICES_PER_BUS = 64, TEXT_LENGTH = 4096 };
 
 static UMockdevTestbed *testbed;
@@ -37,7 +39,7 @@ static int put_device(char *text, const struct sim_device *device, const char *p
   n += sprintf(text + n, "E: DEVNAME=/dev/bus/usb/%03u/%03u\n", device->bus, device->address);
   n += sprintf(text + n, "A: busnum=%u\\n\nA: devnum=%u\\n\nA: speed=480\\n\nA: bConfigurationValue=1\\n\n", device->bus, device->address);
   n += sprintf(text + n, "A: manufacturer=usbfs-sim\\n\nA: product=Simulated device\\n\nA: serial=SIM%03u\\n\n", index);
-  n += sprintf(text + n, "A: idVendor=1209\\n\nA: idProduct=0001\\n\nH: descriptors=");
+  n += sprintf(text + n, "A: idVendor=1209\\n\nA: idProduct=%04x\\n\nH: descriptors=", sim_product(device));
   n += put_hex(text + n, device->descriptors, device->descriptors_length);
   return n + sprintf(text + n, "\n\n");
 }

@@ -142,6 +142,8 @@ static long check(struct sim_device *device, int file, const struct usbdevfs_urb
 }
 
 static long submit(struct sim_device *device, int file, struct usbdevfs_urb *urb) {
+  int status = device->next_status;
+  device->next_status = 0;
   long error = check(device, file, urb);
   if (error) return error;
   struct sim_slot *slot = sim_slot_take(device, file);
@@ -150,7 +152,8 @@ static long submit(struct sim_device *device, int file, struct usbdevfs_urb *urb
   slot->urb = (uintptr_t)urb;
   slot->endpoint = urb->endpoint;
   slot->capacity = (uint32_t)urb->buffer_length;
-  if (urb->type == USBDEVFS_URB_TYPE_CONTROL) finish_control(device, slot, urb);
+  if (status) sim_finish(device, slot, status, 0);
+  else if (urb->type == USBDEVFS_URB_TYPE_CONTROL) finish_control(device, slot, urb);
   else if (urb->endpoint == SIM_INTERRUPT_IN) sim_post(device, slot);
   else if (urb->endpoint == SIM_BULK_IN) finish_bulk_in(device, slot, urb);
   else finish_out(device, slot);
