@@ -31,11 +31,14 @@ SECONDS ?= 60
 JOBS ?= 2
 SYSROOT ?= $(CROSS:%=build/sysroot-%)
 SWIFT_RELEASE = swift build -c release --static-swift-stdlib
+# How long, and how much, make soak is.
+MINUTES ?= 30
+DEVICES ?= 32
 SWIFT_FILES = Package.swift Sources Tests fuzz bench/load/Package.swift bench/load/Sources bench/load/Tests
 # A crashed test's backtracer would outlive the job.
 export SWIFT_BACKTRACE = enable=no
 
-.PHONY: help build run test fuzz bench-tools bench-peers bench bench-quick small small-test deb e2e build/bench/usb-guests bench-test format lint install clean
+.PHONY: help build run test fuzz bench-tools robustness soak bench-peers bench bench-quick small small-test deb e2e build/bench/usb-guests bench-test format lint install clean
 
 help:
 	@echo "make run      build, and serve a virtual keyboard on $(ADDRESS)"
@@ -43,6 +46,8 @@ help:
 	@echo "make fuzz     hostile input of every kind under libFuzzer (TARGETS=\"reader session …\", SECONDS=$(SECONDS) each, JOBS=$(JOBS))"
 	@echo "make bench    ours beside its peers: table and plots in build/bench, ten minutes (BENCH=\"options of bench/run\")"
 	@echo "make bench-quick  a minute of that: all of it works"
+	@echo "make robustness   both builds with slow guests and dying devices; QUICK=1: seconds instead of minutes"
+	@echo "make soak     MINUTES=$(MINUTES) with DEVICES=$(DEVICES) and guests that come and go, with the address sanitizer"
 	@echo "make bench-tools  simulated USB devices at native speed: build/bench/usbfs-sim"
 	@echo "make small    the Embedded Swift build: $(SMALL)"
 	@echo "              ARCH=arm64 and ARCH=armv7 cross-compile, PARTS=server leaves out probe and virtual devices"
@@ -91,6 +96,15 @@ bench: build small bench-tools bench-peers build/bench/usb-guests
 
 bench-quick: build small bench-tools bench-peers build/bench/usb-guests
 	bench/run --quick
+
+robustness: build bench-tools $(NATIVE)
+	@tools/install-packages robustness
+	Tests/robustness/run $(if $(QUICK),--quick) $(RELEASE) $(NATIVE)
+
+soak: bench-tools build/bench/usb-guests
+	@tools/install-packages robustness
+	swift build -c release --sanitize=address --scratch-path .build-address --product usbredir-evloop
+	Tests/robustness/soak --minutes $(MINUTES) --devices $(DEVICES) .build-address/release/usbredir-evloop
 
 small: $(SMALL)
 	@tools/binary-facts $(SMALL)

@@ -72,6 +72,10 @@ class Server:
         fields = self._status()
         return int(fields["VmRSS"].split()[0]), int(fields["VmHWM"].split()[0])
 
+    def descriptors(self):
+        """How many are open."""
+        return len(os.listdir(f"/proc/{self._process.pid}/fd"))
+
     def wakeups(self):
         """How often all of its threads have been woken up so far."""
         tasks = pathlib.Path(f"/proc/{self._process.pid}/task")

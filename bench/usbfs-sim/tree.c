@@ -32,20 +32,26 @@ static int put_hex(char *text, const uint8_t *bytes, uint32_t count) {
   return length;
 }
 
+/// The device number. umockdev forgets to clean up behind a device that is removed without one, and ends at the fiftieth;
+/// so interfaces have one, too.
+static int put_number(char *text, uint32_t minor) { return sprintf(text, "A: dev=189:%u\\n\n", minor); }
+
 static int put_device(char *text, const struct sim_device *device, const char *path, uint32_t index) {
   int n = sprintf(text, "P: %s\nN: bus/usb/%03u/%03u=", path, device->bus, device->address);
   n += put_hex(text + n, device->descriptors, device->descriptors_length);
   n += sprintf(text + n, "\nE: SUBSYSTEM=usb\nE: DEVTYPE=usb_device\nE: BUSNUM=%03u\nE: DEVNUM=%03u\n", device->bus, device->address);
   n += sprintf(text + n, "E: DEVNAME=/dev/bus/usb/%03u/%03u\n", device->bus, device->address);
   n += sprintf(text + n, "A: busnum=%u\\n\nA: devnum=%u\\n\nA: speed=480\\n\nA: bConfigurationValue=1\\n\n", device->bus, device->address);
+  n += put_number(text + n, index);
   n += sprintf(text + n, "A: manufacturer=usbfs-sim\\n\nA: product=Simulated device\\n\nA: serial=SIM%03u\\n\n", index);
   n += sprintf(text + n, "A: idVendor=1209\\n\nA: idProduct=%04x\\n\nH: descriptors=", sim_product(device));
   n += put_hex(text + n, device->descriptors, device->descriptors_length);
   return n + sprintf(text + n, "\n\n");
 }
 
-static int put_interface(char *text, const char *path, int number) {
+static int put_interface(char *text, const char *path, uint32_t index, int number) {
   int n = sprintf(text, "P: %s/%s:1.%d\nE: SUBSYSTEM=usb\nE: DEVTYPE=usb_interface\n", path, strrchr(path, '/') + 1, number);
+  n += put_number(text + n, SIM_DEVICES + SIM_INTERFACES * index + (uint32_t)number);
   n += sprintf(text + n, "A: bInterfaceNumber=%02x\\n\nA: bInterfaceClass=ff\\n\n", number);
   return n + sprintf(text + n, "L: driver=../../../../bus/usb/drivers/usbsim\n\n");
 }
@@ -54,7 +60,7 @@ const char *tree_add(const struct sim_device *device, uint32_t index) {
   char text[TEXT_LENGTH];
   snprintf(paths[index], sizeof paths[index], "/devices/usb%u/%u-%u", device->bus, device->bus, index % DEVICES_PER_BUS + 1);
   int n = put_device(text, device, paths[index], index);
-  for (int i = 0; i < SIM_INTERFACES; i++) n += put_interface(text + n, paths[index], i);
+  for (int i = 0; i < SIM_INTERFACES; i++) n += put_interface(text + n, paths[index], index, i);
   GError *error = NULL;
   return umockdev_testbed_add_from_string(testbed, text, &error) ? NULL : error->message;
 }
