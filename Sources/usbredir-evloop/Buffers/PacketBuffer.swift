@@ -7,6 +7,16 @@
 //                 [ headers  |  data      ]
 //                 ^ start    ^ headroom   ^ end                     start ≤ headroom ≤ end
 
+/// How a packet stands to those that wait for the socket before it.
+enum SendOrder {
+  /// Behind everything that came before, and nothing that comes later gets ahead of it.
+  case inTurn
+  /// Bulk data, of which megabytes may wait: what is `ahead` need not wait for it.
+  case overtakable
+  /// Some bytes of an interrupt endpoint: ahead of overtakable packets, in turn with all others.
+  case ahead
+}
+
 /// Headroom and payload of one packet, owned by the pool it came from. Loop thread only.
 @safe final class PacketBuffer {
   /// Room for the largest headers in front of a payload: packet header 16 and data header at most 10 bytes.
@@ -17,6 +27,8 @@
   let capacity: Int
   /// The next buffer of whichever list this one is in: a pool's free list or a connection's queue.
   var next: PacketBuffer?
+  /// How it stands to the others in a connection's queue; the queue's.
+  var order = SendOrder.inTurn
   private(set) var start = PacketBuffer.headroom
   private(set) var end = PacketBuffer.headroom
   private let memory: UnsafeMutableRawPointer

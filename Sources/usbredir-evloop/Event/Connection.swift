@@ -123,12 +123,12 @@ enum ReceiveResult {
   /// True when the peer has closed its side, though that may not have been received yet.
   var peerHasLeft: Bool { state != .open || posixPeerHasLeft(descriptor) != 0 }
 
-  /// Puts a packet at the end of what goes out; the buffer is the connection's now, and goes back to its pool
+  /// Puts a packet at the end of what goes out, or ahead of bulk data there (`order`); the buffer is the connection's now, and goes back to its pool
   /// when the kernel has the bytes or the connection is over. What one turn queues leaves in one call at its
   /// end.
-  func queue(_ buffer: PacketBuffer) {
+  func queue(_ buffer: PacketBuffer, _ order: SendOrder = .inTurn) {
     guard state == .open else { return buffer.release() }
-    output.append(buffer)
+    output.append(buffer, order)
     flushWork?.schedule()
   }
 

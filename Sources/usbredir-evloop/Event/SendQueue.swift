@@ -1,4 +1,8 @@
-// Packets on their way out: a FIFO of buffers, sent many at a time straight from where the device wrote them.
+// Packets on their way out: a FIFO of buffers, sent many at a time straight from where the device wrote them. An
+// interrupt endpoint's packets do not wait for the bulk data in front of them.
+//
+//     first ─▶ [partly sent] [in turn | ahead]… [overtakable]… ◀─ last
+//                                             ▲ frontier: here comes the next packet that is ahead
 import CPosix
 
 /// Buffers that wait for the kernel, in order. Owns them until they are sent or dropped. Loop thread only.
@@ -25,6 +29,10 @@ import CPosix
   private(set) var calls: UInt64 = 0
   private var first: PacketBuffer?
   private var last: PacketBuffer?
+  /// The last buffer that is not overtakable; nil when all are.
+  private var frontier: PacketBuffer?
+  /// The first buffers are with the kernel.
+  private var isSending = false
   /// Bytes of the first buffer that are sent already.
   private var sent = 0
   private let pieces: UnsafeMutablePointer<iovec>
@@ -39,11 +47,30 @@ import CPosix
     unsafe pieces.deallocate()
   }
 
-  /// Puts a buffer at the end; it belongs to the queue now.
-  func append(_ buffer: PacketBuffer) {
+  /// Puts a buffer at the end, or as far ahead as `order` allows; it belongs to the queue now.
+  func append(_ buffer: PacketBuffer, _ order: SendOrder = .inTurn) {
     count += buffer.count
-    if let last { last.next = buffer } else { first = buffer }
-    last = buffer
+    // While a send is accounted for, which of the buffers are the kernel's already is not known here.
+    if order == .ahead && !isSending && frontier !== last {
+      insert(buffer, behind: frontier ?? (sent > 0 ? first : nil))
+    } else {
+      if let last { last.next = buffer } else { first = buffer }
+      last = buffer
+    }
+    buffer.order = order
+    if order != .overtakable { frontier = buffer }
+  }
+
+  /// Behind another one, or in front of all.
+  private func insert(_ buffer: PacketBuffer, behind previous: PacketBuffer?) {
+    if let previous {
+      buffer.next = previous.next
+      previous.next = buffer
+      if last === previous { last = buffer }
+    } else {
+      buffer.next = first
+      first = buffer
+    }
   }
 
   /// Gives all buffers back to their pools, unsent.
@@ -60,7 +87,9 @@ import CPosix
       calls += 1
       let taken = unsafe posixSend(descriptor, pieces, gathered)
       if taken >= 0 {
+        isSending = true
         consume(taken)
+        isSending = false
         if taken < bytes { return .full }
       } else {
         switch posixErrno() {
@@ -106,6 +135,7 @@ import CPosix
     guard let buffer = first else { return }
     first = buffer.next
     if first == nil { last = nil }
+    if frontier === buffer { frontier = nil }
     buffer.next = nil
     count -= buffer.count - sent
     sent = 0

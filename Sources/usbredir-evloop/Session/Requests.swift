@@ -178,11 +178,11 @@ extension Session {
       let header = BulkPacketHeader(
         endpoint: endpoint, status: request.status, length: UInt32(request.moved), streamID: transfer.streamID
       )
-      send(takeData(request), header, id: request.id)
+      send(takeData(request), header, id: request.id, .overtakable)
     case .interrupt, .isochronous:
       let header = InterruptPacketHeader(
         endpoint: endpoint, status: request.status, length: UInt16(truncatingIfNeeded: request.moved))
-      send(takeData(request), header, id: request.id)
+      send(takeData(request), header, id: request.id, .ahead)
     }
   }
 

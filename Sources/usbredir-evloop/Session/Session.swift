@@ -286,11 +286,13 @@ final class Session: ConnectionOwner, PacketReceiver {
   // MARK: sending
 
   /// Puts the headers in front of the buffer's payload and queues it; takes ownership of the buffer.
-  func send<Header: TypeHeader>(_ buffer: PacketBuffer, _ header: Header, id: UInt64) {
+  func send<Header: TypeHeader>(
+    _ buffer: PacketBuffer, _ header: Header, id: UInt64, _ order: SendOrder = .inTurn
+  ) {
     guard let connection, state == .greeting || state == .ready else { return buffer.release() }
     buffer.finish(header, id: id, capabilities)
     assert(isLegal(buffer), "B1.9: a packet the C parser would refuse")
-    connection.queue(buffer)
+    connection.queue(buffer, order)
   }
 
   /// An empty buffer for a packet without data.

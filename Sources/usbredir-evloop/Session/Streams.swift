@@ -196,13 +196,14 @@ extension AttachedDevice {
     }
   }
 
-  /// But for isochronous ones: what the guest does not read in time is dropped (B6.4).
+  /// Those of bulk endpoints. Interrupt packets go ahead of what waits, and each such stream has a mark of its own
+  /// (B4.9); what the guest does not read of an isochronous one in time is dropped (B6.4).
   func pauseStreams() {
-    for stream in streams where stream?.packets == nil { stream?.input?.pause() }
+    for stream in streams where stream?.pipe.parameters.type == .bulk { stream?.input?.pause() }
   }
 
   func resumeStreams() {
-    for stream in streams where stream?.packets == nil { stream?.input?.resume() }
+    for stream in streams where stream?.pipe.parameters.type == .bulk { stream?.input?.resume() }
   }
 
   /// The endpoint's stream, a new one when the old one was for other transfers; nil while those are still
@@ -253,10 +254,10 @@ extension AttachedDevice {
     if parameters.type == .bulk {
       let header = BufferedBulkPacketHeader(
         streamID: parameters.streamID, length: UInt32(buffer.count), endpoint: endpoint, status: status)
-      session.value.send(buffer, header, id: sequence)
+      session.value.send(buffer, header, id: sequence, .overtakable)
     } else {
       let header = InterruptPacketHeader(endpoint: endpoint, status: status, length: UInt16(buffer.count))
-      session.value.send(buffer, header, id: sequence)
+      session.value.send(buffer, header, id: sequence, .ahead)
     }
   }
 

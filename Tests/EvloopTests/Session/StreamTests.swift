@@ -272,6 +272,36 @@ struct StreamTests {
     #expect(guest.take().suffix(1) == ["configuration #9 success 1"])
   }
 
+  @Test("B4.9: interrupt packets do not wait for bulk data, and bulk data above the mark does not pause them")
+  func reportsAheadOfBulk() throws {
+    var transport = TransportOptions()
+    transport.highWater = 100_000
+    transport.lowWater = 20_000
+    let guest = try GuestHarness(sendBuffer: 4096, transport: transport)
+    guest.exchange(guest.start(1))
+    guest.counts = true
+    guest.reads = false
+    for number in 0..<20 {
+      guest.scripted.report(.bulkIn, [UInt8](repeating: UInt8(number), count: 16384))
+      guest.send(guest.bulkIn(UInt64(10 + number), length: 16384))
+    }
+    guest.settle()
+    for number in 100..<200 { guest.scripted.report(.interruptIn, [UInt8(number)]) }
+    guest.settle()
+    #expect(guest.scripted.pending(.interruptIn) == 0)
+    guest.counts = false
+    guest.reads = true
+    guest.settle()
+    let words = guest.take()
+    let reports = words.filter { $0.hasPrefix("interrupt ") }
+    #expect(reports == (0..<100).map { "interrupt 81 #\($0) success 1 " + Hex.text([UInt8(100 + $0)].span) })
+    let bulk = words.filter { $0.hasPrefix("bulk 82") }
+    #expect(bulk.count == 20)
+    // Of the bulk answers the one that the kernel has begun to take comes before.
+    #expect(words.firstIndex { $0.hasPrefix("interrupt ") } ?? 99 <= 2)
+    #expect(words.filter { $0.hasPrefix("bulk 82") }.map { $0.dropFirst(9).prefix(2) } == (10..<30).map { "\($0)" })
+  }
+
   @Test("B5.2: buffered bulk receiving")
   func bufferedBulk() throws {
     let guest = try GuestHarness()
