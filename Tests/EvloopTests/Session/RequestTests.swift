@@ -163,9 +163,10 @@ struct RequestTests {
       guest.bulkIn(5, on: 0x92), guest.interruptOut(6, [1], on: 0x02))
     #expect(
       answers == [
+        // Answers of interrupt endpoints go ahead (B4.9).
+        "interrupt 02 #6 inval 0",
         "bulk 05 #1 inval 0", "bulk 85 #2 inval 0", "bulk 81 #3 inval 0", "bulk 00 #4 inval 0",
         "bulk 92 #5 inval 0",
-        "interrupt 02 #6 inval 0",
       ])
     #expect(guest.scripted.record == [])
   }

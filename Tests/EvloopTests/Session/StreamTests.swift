@@ -296,10 +296,9 @@ struct StreamTests {
     let reports = words.filter { $0.hasPrefix("interrupt ") }
     #expect(reports == (0..<100).map { "interrupt 81 #\($0) success 1 " + Hex.text([UInt8(100 + $0)].span) })
     let bulk = words.filter { $0.hasPrefix("bulk 82") }
-    #expect(bulk.count == 20)
     // Of the bulk answers the one that the kernel has begun to take comes before.
     #expect(words.firstIndex { $0.hasPrefix("interrupt ") } ?? 99 <= 2)
-    #expect(words.filter { $0.hasPrefix("bulk 82") }.map { $0.dropFirst(9).prefix(2) } == (10..<30).map { "\($0)" })
+    #expect(bulk.map { $0.dropFirst(9).prefix(2) } == (10..<30).map { "\($0)" })
   }
 
   @Test("B5.2: buffered bulk receiving")
