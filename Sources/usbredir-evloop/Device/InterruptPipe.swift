@@ -273,9 +273,9 @@ final class InterruptPipe: StreamPipe, TransferOwner, BufferPoolOwner {
     case .stalled:
       state = .recovering
       if posted > 0 { unsafe owner.pipeNeedsCancel(self) }
-    case .noMemory, .refused:
-      // Fewer posted transfers still receive; none at all do not.
-      if state == .receiving && posted == 0 && !delaying { end(.failed(status), cancel: false) }
+    // Fewer posted transfers still receive; none at all do not.
+    case .noMemory: if state == .receiving && posted == 0 && !delaying { starved() }
+    case .refused: if state == .receiving && posted == 0 && !delaying { end(.failed(status), cancel: false) }
     case .failed, .timedOut, .overflow: failed(status)
     case .cancelled:
       // Nobody here asked for it: a cancel meant for what was posted before a stop, perhaps.
@@ -295,9 +295,20 @@ final class InterruptPipe: StreamPipe, TransferOwner, BufferPoolOwner {
     if errors == 1 {
       if state == .receiving { postResting() }
     } else if !delaying {
-      delaying = true
-      unsafe owner.pipeNeedsDelay(self, milliseconds: UInt32(min(100, 13 * (errors - 1))))
+      delay(13 * (errors - 1))
     }
+  }
+
+  /// B4.1: what takes the memory may be another device's transfers, and those come back.
+  private func starved() {
+    errors = min(errors + 1, InterruptPipe.maxErrors + 1)
+    if errors > InterruptPipe.maxErrors { return end(.failed(.noMemory), cancel: false) }
+    delay(13 * errors)
+  }
+
+  private func delay(_ milliseconds: Int) {
+    delaying = true
+    unsafe owner.pipeNeedsDelay(self, milliseconds: UInt32(min(100, milliseconds)))
   }
 
   private func readEnded(_ status: TransferStatus, _ length: Int) {

@@ -42,13 +42,46 @@ struct InterruptPipeTests {
     #expect(user.pipe.isStarted)
   }
 
-  @Test("B4.1: a first post that fails ends it", arguments: [TransferStatus.refused, .noMemory])
-  func firstPostFails(status: TransferStatus) {
+  @Test("B4.1: a first post that fails ends it")
+  func firstPostFails() {
     let user = PipeUser(depth: 3)
     user.pipe.start()
-    for _ in 0..<3 { user.device.complete(0, status) }
-    #expect(user.take() == ["ended \(status)"])
+    for _ in 0..<3 { user.device.complete(0, .refused) }
+    #expect(user.take() == ["ended refused"])
     #expect(user.pipe.state == .idle)
+  }
+
+  @Test("B4.1: without memory for any post it tries again until there is some")
+  func memoryIsFreed() {
+    let user = PipeUser(depth: 2)
+    user.pipe.start()
+    for delay in [13, 26, 39] {
+      for _ in 0..<2 { user.device.complete(0, .noMemory) }
+      #expect(user.take() == ["delay \(delay)"])
+      user.pipe.delayPassed()
+      #expect(user.device.posted.count == 2)
+    }
+    user.device.complete(0, .completed, [1])
+    #expect(user.take() == ["#0 01"])
+    #expect(user.pipe.errors == 0)
+  }
+
+  @Test("B4.1: without memory for any post it ends in the end, and a stop ends it at once")
+  func memoryIsNeverFreed() {
+    let user = PipeUser(depth: 1)
+    user.pipe.start()
+    for _ in 0..<InterruptPipe.maxErrors {
+      user.device.complete(0, .noMemory)
+      user.pipe.delayPassed()
+    }
+    _ = user.take()
+    user.device.complete(0, .noMemory)
+    #expect(user.take() == ["ended noMemory"])
+    let other = PipeUser(depth: 1)
+    other.pipe.start()
+    other.device.complete(0, .noMemory)
+    other.pipe.stop()
+    #expect(other.take() == ["delay 13", "ended stopped"])
   }
 
   @Test("B4.1: NO_MEM on a later post runs with fewer")
@@ -60,7 +93,7 @@ struct InterruptPipeTests {
     #expect(user.take() == ["#0 01"])
     #expect(user.device.posted.count == 1)
     user.device.complete(0, .noMemory)
-    #expect(user.take() == ["ended noMemory"])
+    #expect(user.take() == ["delay 13"])
   }
 
   // MARK: stop

@@ -58,10 +58,20 @@ struct StreamTests {
     #expect(guest.session?.counters.badPackets == 5)
   }
 
-  @Test("B4.1: a first post that fails ends it", arguments: [TransferStatus.refused, .noMemory])
-  func firstPostFails(status: TransferStatus) throws {
+  @Test("B4.1: a first post for which others left no memory is tried again")
+  func firstPostFindsNoMemory() throws {
     let guest = try GuestHarness()
-    for _ in 0..<4 { guest.scripted.fail(.interruptIn, status) }
+    for _ in 0..<4 { guest.scripted.fail(.interruptIn, .noMemory) }
+    #expect(guest.exchange(guest.start(1)) == ["interrupt_status 81 #1 success"])
+    guest.scripted.report(.interruptIn, [1])
+    guest.wait(forPackets: 1)
+    #expect(guest.take() == ["interrupt 81 #0 success 1 01"])
+  }
+
+  @Test("B4.1: a first post that fails ends it")
+  func firstPostFails() throws {
+    let guest = try GuestHarness()
+    for _ in 0..<4 { guest.scripted.fail(.interruptIn, .refused) }
     #expect(guest.exchange(guest.start(1)) == ["interrupt_status 81 #1 success"] + ended)
     guest.scripted.report(.interruptIn, [1])
     #expect(
