@@ -4,10 +4,11 @@ import contextlib
 import json
 import os
 import pathlib
+import socket
 import subprocess
 import time
 
-from server import Program, free_port
+from server import Program
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 SIMULATOR = ROOT / "build/bench/usbfs-sim"
@@ -34,7 +35,7 @@ class Lab:
         """Simulated devices and a server with these exports on them, `{N}` standing for its N-th port; gives both, and
         the ports. The server has to end well.
         """
-        ports = [free_port() for _ in exports]
+        ports = free_ports(len(exports))
         with Simulation(devices, rate, options) as simulation:
             program = Program(self.binary, [str(SIMULATOR), "run", simulation.name])
             places = [f"{export},listen=127.0.0.1:{port}" for export, port in zip(exports, ports)]
@@ -80,6 +81,13 @@ class Simulation:
     def wait_for_faults(self, device, count):
         """Until the device's requests have met so many faults in all."""
         wait_until(lambda: self.counters(device)["faults"] >= count, f"fault {count} of device {device}")
+
+
+def free_ports(count):
+    """All at once: one that is free again may be given out again."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [each.getsockname()[1] for each in sockets]
 
 
 def wait_until(condition, what):

@@ -35,6 +35,8 @@ class Guest:
         self.capabilities = 0
         self.send(HELLO, 0, b"test".ljust(64, b"\0") + words)
         hello = self.packet()
+        if hello is None:
+            raise AssertionError("the server closed the connection instead of saying hello")
         self.version = hello.body[:64].rstrip(b"\0").decode()
         self.capabilities = struct.unpack_from("<I", hello.body, 64)[0] & (capabilities or 0)
         if not self.capabilities & MAX_PACKET_SIZE:
