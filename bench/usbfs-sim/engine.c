@@ -245,10 +245,12 @@ bool engine_unplug(uint32_t index) {
   sim_unplug(device);
   device->raised = 0;
   sim_unlock(device);
+  pthread_mutex_unlock(&lock);
+  // The kernel takes its time for that, on a busy machine seconds: the other devices' reports must not wait for it. Only this
+  // thread opens and closes files.
   for (int i = 0; i < SIM_FILES; i++) {
     if (descriptors[index][i] >= 0 && !readiness_break(descriptors[index][i])) is_told = false;
   }
-  pthread_mutex_unlock(&lock);
   return is_told;
 }
 
