@@ -13,7 +13,7 @@ import socket
 import subprocess
 import time
 
-from steps import wait_until
+from steps import expect, wait_until
 
 # No scenario is meant to take so long: this ends a machine whose driver was killed.
 LIFETIME = 900
@@ -45,6 +45,7 @@ class VM:
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         self._shell = None
         self._pending = b""
+        self._booted = False
         try:
             # At once: what the machine writes while nobody is connected is lost.
             wait_until(self._connect, BOOT, f"{self.name}: QEMU's serial port", self._alive)
@@ -58,7 +59,9 @@ class VM:
 
     def booted(self):
         """Waits for the shell. Machines start when they are made, so that two of them boot side by side."""
-        self._read_until(rb"@@ready\r?\n", BOOT)
+        if not self._booted:
+            self._read_until(rb"@@ready\r?\n", BOOT)
+            self._booted = True
         return self
 
     def run(self, command, timeout=60, check=True):
@@ -73,6 +76,15 @@ class VM:
     def holds(self, command):
         """Whether a shell command succeeds in the machine."""
         return self.run(f"if {command}; then echo yes; fi") == "yes"
+
+    def wait_aborted(self, assertion):
+        """Waits until QEMU itself has ended this machine, by SIGABRT and with `assertion` (a pattern) in its log."""
+        # `timeout` ends by the signal that ended its child.
+        wait_until(lambda: self._process.poll() is not None, 60, f"{self.name}: QEMU aborts")
+        expect(f"status of QEMU {self.name}", -signal.SIGABRT, self._process.returncode)
+        log = self.log.read_text(errors="replace")
+        if not re.search(assertion, log):
+            raise AssertionError(f"{self.name}: QEMU aborted without /{assertion}/:\n{log}")
 
     def kill(self):
         """SIGKILL, as when a machine crashes: its connections are closed by the kernel, not by QEMU."""

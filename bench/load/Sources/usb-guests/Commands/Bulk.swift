@@ -53,7 +53,8 @@ struct Bulk: ParsableCommand {
             guests: count,
             BulkShape(isIn: isIn, size: size, depth: depth, endpoint: endpoint?.value, payload: payload))
         }
-        return bulk + (reports ? [InterruptReceiving(guests: count, payload)] : [])
+        // Reports first: bulk requests may take all the memory that usbfs gives.
+        return (reports ? [InterruptReceiving(guests: count, payload)] : []) + bulk
       })
   }
 }
