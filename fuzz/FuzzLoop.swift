@@ -49,12 +49,14 @@ final class FuzzLoop {
     clock.time += milliseconds * 1_000_000
   }
 
-  /// Turns until `isDone`, at most `most`.
+  /// Turns until `isDone`, at least `most` and so long that every thread has had its turn.
   func run(_ most: Int, until isDone: () -> Bool) {
-    var left = most
-    while !isDone(), left > 0 {
+    let end = monotonicNanoseconds() + 10_000_000_000
+    var turns = 0
+    while !isDone(), turns < most || monotonicNanoseconds() < end {
       turn()
-      left -= 1
+      turns += 1
+      if turns > 200 { usleep(100) }
     }
   }
 
