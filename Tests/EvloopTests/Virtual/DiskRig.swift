@@ -12,6 +12,8 @@ final class FakeStore: BackingStore {
   /// errno of reads and writes that touch the block, and of synchronizing.
   var failures: [UInt64: Int32] = [:]
   var syncFailure: Int32 = 0
+  /// How often synchronizing fails so before it works again.
+  var syncFailures = Int.max
   /// Reads need no waiting; they are recorded as `now 0 512`.
   var isCached = false
   /// Every call takes a byte from here first.
@@ -87,6 +89,8 @@ final class FakeStore: BackingStore {
   func synchronize() -> Int32 {
     pass()
     record.append("sync")
+    guard syncFailure != 0, syncFailures > 0 else { return 0 }
+    syncFailures -= 1
     return syncFailure
   }
 }

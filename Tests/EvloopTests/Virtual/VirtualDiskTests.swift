@@ -409,13 +409,11 @@ struct VirtualDiskTests {
     #expect(rig.write(8, pattern(512)).status == "passed 0")
     try rig.store.hold()
     rig.store.syncFailure = EIO
+    rig.store.syncFailures = 1
     rig.start(synchronize, 0, isIn: false)
     var isClosed = false
     rig.disk.close { isClosed = true }
-    rig.store.letGo(1)
-    rig.user.run { rig.store.record.last == "sync" }
-    rig.store.syncFailure = 0
-    rig.store.letGo(20)
+    rig.store.letGo(21)
     rig.user.run(turns: 20_000) { isClosed }
     #expect(isClosed && rig.lines == ["image x: fdatasync: Input/output error"])
   }
