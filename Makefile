@@ -25,6 +25,10 @@ CHECKED = $(wildcard Sources/usbredir-evloop/Buffers/*.swift Sources/usbredir-ev
   Tests/EmbeddedTests/Runner/main.swift
 # The ARM builds that e2e boots machines for; armv7 takes another minute and a half.
 MACHINES ?= arm64
+# make test with a sanitizer, address or thread: a build of its own, and its tests one by one.
+SANITIZE ?=
+$(if $(filter-out address thread,$(SANITIZE)),$(error SANITIZE is address or thread))
+SANITIZED = $(if $(SANITIZE),--sanitize=$(SANITIZE) --scratch-path .build-$(SANITIZE))
 # What make fuzz runs: which targets (all), how long each, how many at a time.
 TARGETS ?=
 SECONDS ?= 60
@@ -37,12 +41,15 @@ DEVICES ?= 32
 SWIFT_FILES = Package.swift Sources Tests fuzz bench/load/Package.swift bench/load/Sources bench/load/Tests
 # A crashed test's backtracer would outlive the job.
 export SWIFT_BACKTRACE = enable=no
+# XCTest's own leaks are none of ours.
+export ASAN_OPTIONS ?= detect_leaks=0
 
 .PHONY: help build run test fuzz bench-tools robustness soak bench-peers bench bench-quick small small-test deb e2e build/bench/usb-guests bench-test format lint install clean
 
 help:
 	@echo "make run      build, and serve a virtual keyboard on $(ADDRESS)"
 	@echo "make test     unit tests, interop tests, tests on a mocked usbfs, what a report costs on a simulated one"
+	@echo "              SANITIZE=address or SANITIZE=thread: the first three under that sanitizer"
 	@echo "make fuzz     hostile input of every kind under libFuzzer (TARGETS=\"reader session …\", SECONDS=$(SECONDS) each, JOBS=$(JOBS))"
 	@echo "make bench    ours beside its peers: table and plots in build/bench, ten minutes (BENCH=\"options of bench/run\")"
 	@echo "make bench-quick  a minute of that: all of it works"
@@ -68,16 +75,19 @@ run: build
 
 test:
 	@tools/install-packages test
-	swift build --build-tests
-	swift test --skip-build
-	LD_PRELOAD=libumockdev-preload.so.0 swift test --skip-build --filter MockedUsbfs
+	swift build --build-tests $(SANITIZED)
+	swift test --skip-build $(SANITIZED) $(if $(SANITIZE),--no-parallel)
+	LD_PRELOAD=libumockdev-preload.so.0 swift test --skip-build $(SANITIZED) --filter MockedUsbfs
+ifeq ($(SANITIZE),)
 	bench/usbfs-sim/check
 	bench/check-costs .build/debug/usbredir-evloop
+endif
 
 fuzz:
 	@tools/install-packages run
 	tools/fuzz replay
 	tools/fuzz run $(SECONDS) $(JOBS) $(TARGETS)
+
 # What bench/ runs on: the simulated usbfs, and what counts system calls and allocations.
 bench-tools:
 	@tools/install-packages test
