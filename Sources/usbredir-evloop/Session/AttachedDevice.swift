@@ -22,7 +22,7 @@ final class AttachedDevice: DeviceOwner, InterruptPipeOwner, IsoOutPipeOwner, Re
   /// What its requests hold.
   let budget = RequestBudget()
   private var queues = [RequestQueue?](repeating: nil, count: EndpointTable.count)
-  private var operation: Operation?
+  private(set) var operation: Operation?
   private var pending: [Operation] = []
   /// Requests wait for memory (B1.8).
   private var isShortOfMemory = false

@@ -14,7 +14,11 @@ extension Session {
     let parameters = attached.isoParameters(
       endpoint, packets: Int(header.packetsPerURB), urbs: Int(header.urbs))
     if let rule = isoFault(parameters, attached) {
-      sendStatus(.stall, endpoint, .isochronous, streamID: 0, id: id)
+      if let stream = attached.started(endpoint, .isochronous) {
+        attached.start(stream.pipe.parameters, id: id)
+      } else {
+        sendStatus(.stall, endpoint, .isochronous, streamID: 0, id: id)
+      }
       return bad("start_iso_stream", rule)
     }
     attached.start(parameters, id: id)

@@ -198,9 +198,11 @@ extension Session {
 
   /// B1.7: a packet that is wrong in itself is answered `inval` where it has a legal answer, in its turn.
   func refuse(_ header: PacketHeader, _ typeHeader: Span<UInt8>) {
-    guard let type = header.type, let attached, typeHeader.count == type.typeHeaderSize(capabilities) else {
-      return
+    guard let type = header.type, typeHeader.count == type.typeHeaderSize(capabilities) else { return }
+    if type == .startBulkReceiving {
+      return refuseStart(header.id, StartBulkReceivingHeader(decoding: typeHeader))
     }
+    guard let attached else { return }
     switch type {
     case .controlPacket:
       let request = attached.queue(.controlOut).make(id: header.id)

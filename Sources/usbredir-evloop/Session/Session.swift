@@ -94,7 +94,7 @@ final class Session: ConnectionOwner, PacketReceiver {
   unowned(unsafe) private let owner: any SessionOwner
   private let reader: PacketReader
   private let smallBuffers = BufferPool(capacity: PacketBuffer.controlCapacity, keep: 16)
-  private var connection: Connection?
+  private(set) var connection: Connection?
   private var resume: Work?
   private var finish: Work?
   private var end = SessionEnd.guestLeft
@@ -140,6 +140,9 @@ final class Session: ConnectionOwner, PacketReceiver {
 
   /// What both sides have.
   var capabilities: Capabilities { reader.capabilities }
+
+  /// More waits for the guest than the high-water mark allows (B4.9).
+  var isAboveHighWater: Bool { connection?.isAboveHighWater ?? false }
 
   // MARK: reading
 

@@ -28,7 +28,7 @@ extension Session {
     guard (1...16).contains(header.transfers), header.bytesPerTransfer <= limits.maxTransfer,
       UInt64(header.bytesPerTransfer) * UInt64(header.transfers) <= limits.maxRequestBytes
     else {
-      sendEnded(endpoint, .bulk, streamID: header.streamID)
+      refuseStart(id, header)
       return bad(
         "start_bulk_receiving", "1…16 transfers within max-transfer and max-request-bytes it has to be (B5.2)"
       )
@@ -38,14 +38,25 @@ extension Session {
       depth: Int(header.transfers),
       streamID: header.streamID)
     guard attached.bytesPosted(besides: endpoint) + parameters.bytes <= UInt64(limits.maxRequestBytes) else {
-      sendEnded(endpoint, .bulk, streamID: header.streamID)
+      refuseStart(id, header)
       return bad("start_bulk_receiving", "with what is out already more than max-request-bytes (B1.8)")
     }
     guard attached.canReceive(parameters) else {
-      sendEnded(endpoint, .bulk, streamID: header.streamID)
+      refuseStart(id, header)
       return bad("start_bulk_receiving", "\(endpoint.description) cannot receive transfers like that (B5.2)")
     }
     attached.start(parameters, id: id)
+  }
+
+  /// B5.2: such a stream is ended, unless one is there already: that goes on as it does (B4.1), and both sides know it.
+  /// For an OUT endpoint there is no legal answer.
+  func refuseStart(_ id: UInt64, _ header: StartBulkReceivingHeader) {
+    let endpoint = EndpointAddress(rawValue: header.endpoint)
+    guard endpoint.isIn else { return }
+    if let attached, let stream = attached.started(endpoint, .bulk) {
+      return attached.start(stream.pipe.parameters, id: id)
+    }
+    sendEnded(endpoint, .bulk, streamID: header.streamID)
   }
 
   func stopBulkReceiving(_ id: UInt64, _ header: StopBulkReceivingHeader) {
@@ -100,6 +111,14 @@ extension Session {
 extension AttachedDevice {
   /// A pause longer than this is worth a line (B4.9), in nanoseconds.
   private static let longPause: UInt64 = 1_000_000_000
+
+  /// The endpoint's stream while it is on.
+  func started(_ endpoint: EndpointAddress, _ type: TransferType) -> Stream? {
+    guard endpoint.isValid, let stream = streams[endpoint.slot], stream.pipe.isStarted,
+      stream.pipe.parameters.type == type
+    else { return nil }
+    return stream
+  }
 
   /// Starts receiving on an endpoint, or lets it go on (B4.1).
   func start(_ parameters: PipeParameters, id: UInt64) {
@@ -224,7 +243,10 @@ extension AttachedDevice {
     guard parameters.endpoint.isIn else {
       return Stream(sending: IsoOutPipe(parameters, device: device, owner: self))
     }
-    return Stream(receiving: InterruptPipe(parameters, device: device, owner: self), session.value.loop)
+    let stream = Stream(receiving: InterruptPipe(parameters, device: device, owner: self), session.value.loop)
+    // B4.9 holds for what begins while the guest does not read as well.
+    if parameters.type == .bulk && session.value.isAboveHighWater { stream.input?.pause() }
+    return stream
   }
 
   private func sendStatus(_ status: Status, _ stream: Stream, id: UInt64) {

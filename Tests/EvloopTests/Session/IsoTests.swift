@@ -65,6 +65,9 @@ struct IsoTests {
     let guest = try started()
     guest.exchange(guest.startIso(1))
     #expect(guest.exchange(guest.startIso(2)) == ["iso_status 83 #2 success"])
+    #expect(
+      guest.exchange(guest.startIso(6, packets: 33)) == ["iso_status 83 #6 success"],
+      "one that cannot be changes nothing where a stream is")
     #expect(guest.exchange(guest.stopIso(3)) == ["iso_status 83 #3 success"])
     #expect(guest.exchange(guest.stopIso(4)) == ["iso_status 83 #4 success"])
     #expect(guest.exchange(guest.startIso(5, packets: 1, urbs: 1)) == ["iso_status 83 #5 success"])

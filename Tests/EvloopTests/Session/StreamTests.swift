@@ -347,6 +347,56 @@ struct StreamTests {
     #expect(guest.exchange(guest.startBulk(1, bytes: 1 << 16, transfers: 2)) == ["bulk_status 82 #1 success"])
   }
 
+  @Test("B5.2: so is what is over a limit that the reader sees, and what comes without a device")
+  func bulkOverTheLimit() throws {
+    let guest = try GuestHarness()
+    let ended = ["buffered_bulk 82 #0 success 0", "bulk_status 82 #0 stall"]
+    #expect(guest.exchange(guest.startBulk(1, bytes: 9 << 20, transfers: 1)) == ended)
+    #expect(
+      guest.exchange(guest.startBulk(2, on: 0x02, bytes: 9 << 20)) == [],
+      "an OUT endpoint has no legal answer")
+    #expect(guest.session?.counters.badPackets == 2)
+    guest.scripted.unplug()
+    guest.settle()
+    _ = guest.take()
+    #expect(guest.exchange(guest.startBulk(3, bytes: 9 << 20, transfers: 1)) == ended)
+  }
+
+  @Test(
+    "B4.1: a start that cannot be changes nothing where a stream is", arguments: [65, 9 << 20, 0, 1 << 20])
+  func badStartWhileReceiving(bytes: UInt32) throws {
+    var limits = SessionLimits()
+    limits.maxRequestBytes = 1 << 20
+    let guest = try GuestHarness(limits: limits)
+    guest.exchange(guest.startBulk(1, bytes: 64, transfers: 2))
+    #expect(guest.exchange(guest.startBulk(2, bytes: bytes, transfers: 2)) == ["bulk_status 82 #2 success"])
+    #expect(guest.session?.counters.badPackets == 1)
+    guest.scripted.report(.bulkIn, [1])
+    guest.settle()
+    #expect(guest.take() == ["buffered_bulk 82 #0 success 1 01"], "both sides know that it goes on")
+  }
+
+  @Test("B4.9: a stream that begins while the guest does not read posts nothing until it does")
+  func startAboveHighWater() throws {
+    var transport = TransportOptions()
+    transport.highWater = 2_000
+    transport.lowWater = 500
+    let guest = try GuestHarness(sendBuffer: 4096, transport: transport)
+    guest.exchange(guest.start(1))
+    guest.reads = false
+    for _ in 0..<1000 { guest.scripted.report(.interruptIn, [1]) }
+    guest.settle()
+    #expect(guest.session?.isAboveHighWater == true)
+    // As an operation does that ends in the meantime.
+    guest.session?.attached?.start(
+      PipeParameters(endpoint: .bulkIn, type: .bulk, transferLength: 64, depth: 2), id: 2)
+    guest.settle()
+    #expect(!guest.scripted.record.contains("submit 82 64"))
+    guest.reads = true
+    guest.settle()
+    #expect(guest.scripted.record.contains("submit 82 64"))
+  }
+
   @Test("B4.1: a second start of another kind changes nothing, and nothing is left behind")
   func otherParameters() throws {
     let guest = try GuestHarness()
