@@ -35,6 +35,9 @@ SECONDS ?= 60
 JOBS ?= 2
 SYSROOT ?= $(CROSS:%=build/sysroot-%)
 SWIFT_RELEASE = swift build -c release --static-swift-stdlib
+# The first seed of make simulate, and how many.
+SEED ?= 1
+RUNS ?= 10000
 # How long, and how much, make soak is.
 MINUTES ?= 30
 DEVICES ?= 32
@@ -44,13 +47,14 @@ export SWIFT_BACKTRACE = enable=no
 # XCTest's own leaks are none of ours.
 export ASAN_OPTIONS ?= detect_leaks=0
 
-.PHONY: help build run test fuzz bench-tools robustness soak bench-peers bench bench-quick small small-test deb e2e build/bench/usb-guests bench-test format lint install clean
+.PHONY: help build run test fuzz simulate bench-tools robustness soak bench-peers bench bench-quick small small-test deb e2e build/bench/usb-guests bench-test format lint install clean
 
 help:
 	@echo "make run      build, and serve a virtual keyboard on $(ADDRESS)"
 	@echo "make test     unit tests, interop tests, tests on a mocked usbfs, what a report costs on a simulated one"
 	@echo "              SANITIZE=address or SANITIZE=thread: the first three under that sanitizer"
 	@echo "make fuzz     hostile input of every kind under libFuzzer (TARGETS=\"reader session …\", SECONDS=$(SECONDS) each, JOBS=$(JOBS))"
+	@echo "make simulate whole lives of a server, each from one seed (SEED=$(SEED), RUNS=$(RUNS); VERBOSE=1 tells each event)"
 	@echo "make bench    ours beside its peers: table and plots in build/bench, ten minutes (BENCH=\"options of bench/run\")"
 	@echo "make bench-quick  a minute of that: all of it works"
 	@echo "make robustness   both builds with slow guests and dying devices; QUICK=1: seconds instead of minutes"
@@ -87,6 +91,11 @@ fuzz:
 	@tools/install-packages run
 	tools/fuzz replay
 	tools/fuzz run $(SECONDS) $(JOBS) $(TARGETS)
+
+simulate:
+	@tools/install-packages run
+	@tools/simulation build/simulation
+	@$(if $(VERBOSE),SIMULATE_VERBOSE=1) build/simulation/simulate $(SEED) $(RUNS)
 
 # What bench/ runs on: the simulated usbfs, and what counts system calls and allocations.
 bench-tools:

@@ -28,11 +28,15 @@ let package = Package(
       name: "CMockedUsbfs", path: "Tests/CMockedUsbfs", pkgConfig: "umockdev-1.0",
       providers: [.apt(["libumockdev-dev"])]),
     .target(name: "CAllocationCount", path: "Tests/CAllocationCount"),
+    .target(name: "CSimulatedSocket", path: "Tests/CSimulatedSocket"),
     .testTarget(
       name: "EvloopTests", dependencies: ["usbredir-evloop", "CPosix", "CAllocationCount"],
       swiftSettings: settings),
     .testTarget(
       name: "EmbeddedTests", dependencies: ["usbredir-evloop"], exclude: ["Runner"], swiftSettings: settings),
+    .testTarget(
+      name: "SimulationTests", dependencies: ["usbredir-evloop", "CPosix", "CSimulatedSocket"],
+      exclude: ["Runner"], swiftSettings: settings),
     .testTarget(
       name: "InteropTests", dependencies: ["usbredir-evloop", "CUsbredirParser", "CPosix"],
       swiftSettings: settings),
