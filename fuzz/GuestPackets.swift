@@ -89,11 +89,16 @@ struct GuestPackets {
   private mutating func bulk(_ input: inout FuzzInput) -> [UInt8] {
     let (id, address) = (request(&input), endpoint(&input))
     let isIn = address & 0x80 != 0
-    let data = isIn ? [] : input.byte() < 0x40 ? wrapperBytes(&input, 1) : input.data(atMost: 40_000)
+    let data = isIn ? [] : input.byte() < 0x40 ? wrapper(&input) : input.data(atMost: 40_000)
     let length = isIn ? UInt32(input.u16()) << UInt32(input.number(8)) : UInt32(data.count)
     let header = BulkPacketHeader(
       endpoint: address, status: .success, length: length, streamID: input.chance(64) ? input.u32() : 0)
     return bytes(header, id: id, data)
+  }
+
+  private func wrapper(_ input: inout FuzzInput) -> [UInt8] {
+    let kind = input.byte()
+    return wrapperBytes(&input, kind)
   }
 
   private mutating func interrupt(_ input: inout FuzzInput) -> [UInt8] {

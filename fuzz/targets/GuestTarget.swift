@@ -107,6 +107,9 @@ private final class HostileHost {
     return header
   }
 
+  /// A device descriptor with two configurations and bcdUSB 2.01.
+  private static let device: [UInt8] = [18, 1, 1, 2, 0, 0, 0, 64, 1, 2, 3, 4, 5, 6, 1, 2, 3, 2]
+
   func leave() { peer.hangUp() }
 
   private func turn() {
@@ -205,6 +208,7 @@ private final class HostileHost {
   }
 
   private func descriptor(_ input: inout FuzzInput, _ length: Int) -> [UInt8] {
+    if input.chance(64) { return Array(HostileHost.device.prefix(length)) }
     var data = input.data(atMost: max(length, 300))
     guard input.chance(128), data.count >= 9 else { return data }
     data[0] = UInt8(min(data.count, 18))
