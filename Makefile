@@ -55,7 +55,7 @@ help:
 	@echo "              SANITIZE=address or SANITIZE=thread: the first three under that sanitizer"
 	@echo "make fuzz     hostile input of every kind under libFuzzer (TARGETS=\"reader session …\", SECONDS=$(SECONDS) each, JOBS=$(JOBS))"
 	@echo "make simulate whole lives of a server, each from one seed (SEED=$(SEED), RUNS=$(RUNS); VERBOSE=1 tells each event)"
-	@echo "make bench    ours beside its peers: table and plots in build/bench, ten minutes (BENCH=\"options of bench/run\")"
+	@echo "make bench    ours beside its peers: table and plots in build/bench, eight minutes (BENCH=\"options of bench/run\")"
 	@echo "make bench-quick  a minute of that: all of it works"
 	@echo "make robustness   both builds with slow guests and dying devices; QUICK=1: seconds instead of minutes"
 	@echo "make soak     MINUTES=$(MINUTES) with DEVICES=$(DEVICES) and guests that come and go, with the address sanitizer"

@@ -16,12 +16,12 @@ class Processors:
     guest's processor was in use when its report became ready.
     """
 
-    def __init__(self):
+    def __init__(self, wants_real_time):
         usable = sorted(os.sched_getaffinity(0))
         if len(usable) < 2:
             sys.exit("bench/run: one processor for the server and one for the rest are needed; this machine has one")
         self.guests, self.server = usable[0], usable[1]
-        self.is_real_time = self._may_be_real_time()
+        self.is_real_time = wants_real_time and self._may_be_real_time()
 
     @staticmethod
     def _may_be_real_time():

@@ -1,7 +1,6 @@
 """One measurement: a server, a load on it, and what both cost and found between two moments in the middle of it."""
 
 import json
-import os
 import subprocess
 import time
 
@@ -9,6 +8,7 @@ from harness import processes
 from harness.counters import ALLOCATIONS
 from harness.paths import BUILD
 from harness.servers import Server
+from harness.start import GUESTS, start
 
 WARM_UP = 0.3
 # The generator measures a little longer than the costs are taken.
@@ -16,12 +16,11 @@ MARGIN = 0.2
 PATIENCE = 40
 
 
-def _begin_guests(scenario, server, seconds, cpu):
+def _begin_guests(scenario, server, seconds, cpus):
     command = [
-        BUILD / "usb-guests", *scenario.command, "--warm-up", str(WARM_UP), "--duration", str(seconds + MARGIN), server.address]
-    return subprocess.Popen(
-        list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-        preexec_fn=lambda: os.sched_setaffinity(0, {cpu}))
+        BUILD / "usb-guests", *scenario.command, "--warm-up", WARM_UP, "--duration", seconds + MARGIN, server.address]
+    return start(
+        command, cpus.guests, GUESTS if cpus.is_real_time else None, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
 
 
 def _has_begun(before, now, devices):
@@ -71,12 +70,12 @@ def _costs(scenario, first, last, found):
 def measure(name, scenario, simulation, seconds, cpus):
     """A dictionary of everything that was found."""
     simulation.rate(0, 1)
-    server = Server(name, simulation, scenario.devices, cpus.server)
+    server = Server(name, simulation, scenario.devices, cpus)
     was_alive = False
     try:
         simulation.rate(scenario.rate, scenario.active or scenario.devices)
         before = simulation.stats()
-        guests = _begin_guests(scenario, server, seconds, cpus.guests)
+        guests = _begin_guests(scenario, server, seconds, cpus)
         _wait_begun(simulation, before, scenario, guests)
         time.sleep(WARM_UP)
         first = _moment(simulation, server)

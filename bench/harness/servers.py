@@ -1,7 +1,6 @@
 """The servers that are compared, and how each is started on the first so many devices of a simulation."""
 
 import itertools
-import os
 import subprocess
 import time
 
@@ -9,6 +8,7 @@ from harness import processes
 from harness.counters import LIBRARY, Counters
 from harness.paths import BUILD, ROOT
 from harness.simulation import Simulation
+from harness.start import SERVER, start
 
 # Below the range that the kernel takes ports of connections from.
 _ports = itertools.cycle(range(20000, 30000, 128))
@@ -61,19 +61,20 @@ def title(server):
 class Server:
     """A server at work, one process or several."""
 
-    def __init__(self, name, simulation, devices, cpu):
+    def __init__(self, name, simulation, devices, cpus):
         self.name, self.devices = name, devices
         self.port = next(_ports)
         self._counters, self._processes = [], []
+        # The thread of usbredirect that spins would keep its own others from the processor.
+        priority = SERVER if cpus.is_real_time and name != "usbredirect" else None
         started = time.perf_counter()
         for command in SERVERS[name][1](self.port, devices):
             counters = Counters()
             environment = dict(simulation.environment([LIBRARY]), COUNT_CALLS=counters.path)
             self._counters.append(counters)
-            self._processes.append(subprocess.Popen(
-                list(map(str, command)), env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                stderr=None if name in OURS else subprocess.DEVNULL,
-                preexec_fn=lambda: os.sched_setaffinity(0, {cpu})))
+            self._processes.append(start(
+                command, cpus.server, priority, env=environment, stdout=subprocess.DEVNULL,
+                stderr=None if name in OURS else subprocess.DEVNULL))
         self._wait_listening()
         self.start_seconds = time.perf_counter() - started
 

@@ -7,6 +7,7 @@ import subprocess
 import time
 
 from harness.paths import BUILD
+from harness.start import ENGINE, start
 
 DEVICES_PER_BUS, FIRST_ADDRESS = 64, 2
 LONGEST_ANSWER = 1 << 18
@@ -17,15 +18,15 @@ REPORT_BYTES = 24
 class Simulation:
     """A bus with so many devices. All of them are silent until `rate` is called."""
 
-    def __init__(self, devices, cpu, real_time):
+    def __init__(self, devices, cpu, is_real_time):
         self.devices = devices
         self.name = f"bench-{os.getpid()}-{devices}"
         command = [
-            BUILD / "usbfs-sim", "--name", self.name, "--devices", str(devices), "--report-bytes", str(REPORT_BYTES),
-            "--cpu", str(cpu), "--spin", "0"]
-        if real_time:
+            BUILD / "usbfs-sim", "--name", self.name, "--devices", devices, "--report-bytes", REPORT_BYTES, "--cpu", cpu,
+            "--spin", 0]
+        if is_real_time:
             command.append("--real-time")
-        self._process = subprocess.Popen(command, preexec_fn=lambda: os.sched_setaffinity(0, {cpu}))
+        self._process = start(command, cpu, ENGINE if is_real_time else None, stdout=subprocess.DEVNULL)
         self._connection = self._connect()
         self.folder = self.ask("folder")
 

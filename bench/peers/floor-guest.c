@@ -123,7 +123,9 @@ void guest_flush(struct device *device) {
 
 void guest_forget(struct device *device) {
   take_sent(device, SIZE_MAX);
-  device->received_length = 0;
+  if (device->filling) usb_free_request(device, device->filling);
+  device->filling = NULL;
+  device->received_length = device->missing = 0;
   device->has_greeted = device->is_blocked = false;
 }
 
@@ -161,22 +163,44 @@ static void announce(struct device *device) {
 
 // MARK: receiving
 
-static void take_bulk(struct device *device, uint64_t id, const uint8_t *body) {
+/// Submits a request whose data is there, or leaves it to be filled. What of the packet has been received is taken.
+static void begin(struct device *device, struct request *request, const uint8_t *data, size_t length, size_t there) {
+  memcpy(request->memory + HEADROOM, data, there);
+  if (there == length) {
+    usb_submit(request);
+  } else {
+    device->filling = request;
+    device->missing = length - there;
+  }
+}
+
+static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
+
+/// The packet's length, as far as it has been received; 0 when even its header has not.
+static size_t take_bulk(struct device *device, uint64_t id, const uint8_t *body, size_t left) {
   struct usb_redir_bulk_packet_header header;
+  if (left < sizeof header) return 0;
   memcpy(&header, body, sizeof header);
-  const uint8_t *data = header.endpoint & 0x80 ? NULL : body + sizeof header;
-  usb_request(device, LIBUSB_TRANSFER_TYPE_BULK, header.endpoint, id, data, (size_t)header.length_high << 16 | header.length);
+  size_t length = (size_t)header.length_high << 16 | header.length;
+  struct request *request = usb_request(device, LIBUSB_TRANSFER_TYPE_BULK, header.endpoint, id, length);
+  if (header.endpoint & 0x80) {
+    usb_submit(request);
+    return sizeof header;
+  }
+  size_t there = smaller(length, left - sizeof header);
+  begin(device, request, body + sizeof header, length, there);
+  return sizeof header + there;
 }
 
 static void take_interrupt(struct device *device, uint64_t id, const uint8_t *body) {
   struct usb_redir_interrupt_packet_header header;
   memcpy(&header, body, sizeof header);
-  usb_request(device, LIBUSB_TRANSFER_TYPE_INTERRUPT, header.endpoint, id, body + sizeof header, header.length);
+  struct request *request = usb_request(device, LIBUSB_TRANSFER_TYPE_INTERRUPT, header.endpoint, id, header.length);
+  begin(device, request, body + sizeof header, header.length, header.length);
 }
 
 static void take(struct device *device, const struct usb_redir_header *header, const uint8_t *body) {
   switch (header->type) {
-    case usb_redir_bulk_packet: take_bulk(device, header->id, body); break;
     case usb_redir_interrupt_packet: take_interrupt(device, header->id, body); break;
     case usb_redir_start_interrupt_receiving: usb_start(device, body[0]); break;
     case usb_redir_stop_interrupt_receiving: usb_stop(device, body[0]); break;
@@ -184,24 +208,47 @@ static void take(struct device *device, const struct usb_redir_header *header, c
   }
 }
 
-bool guest_receive(struct device *device) {
-  ssize_t count = recv(device->guest, device->received + device->received_length, RECEIVE - device->received_length, 0);
-  if (count <= 0) return count < 0 && errno == EAGAIN;
-  device->received_length += (size_t)count;
-  size_t position = 0;
-  for (;;) {
-    struct usb_redir_header header = {0};
-    size_t size = device->has_greeted ? sizeof header : HELLO_HEADER, left = device->received_length - position;
-    if (left < size) break;
-    memcpy(&header, device->received + position, size);
-    if (size + header.length > RECEIVE) return false;
-    if (left < size + header.length) break;
-    if (device->has_greeted) take(device, &header, device->received + position + size);
-    else announce(device);
-    device->has_greeted = true;
-    position += size + header.length;
+/// Takes one packet at the beginning of what was received; its length, or 0 when not all of it is there.
+static size_t take_next(struct device *device, const uint8_t *bytes, size_t left) {
+  struct usb_redir_header header = {0};
+  size_t size = device->has_greeted ? sizeof header : HELLO_HEADER;
+  if (left < size) return 0;
+  memcpy(&header, bytes, size);
+  if (device->has_greeted && header.type == usb_redir_bulk_packet) {
+    size_t taken = take_bulk(device, header.id, bytes + size, left - size);
+    return taken ? size + taken : 0;
   }
+  if (left < size + header.length) return 0;
+  if (device->has_greeted) take(device, &header, bytes + size);
+  else announce(device);
+  device->has_greeted = true;
+  return size + header.length;
+}
+
+/// The data that a request misses comes first; false when it is still not complete.
+static bool fill(struct device *device, size_t *count) {
+  size_t part = smaller(*count, device->missing);
+  device->missing -= part;
+  *count -= part;
+  if (device->missing > 0) return false;
+  if (device->filling) usb_submit(device->filling);
+  device->filling = NULL;
+  return true;
+}
+
+bool guest_receive(struct device *device) {
+  struct request *filling = device->filling;
+  uint8_t *end = filling ? filling->memory + HEADROOM + filling->transfer->length - device->missing : NULL;
+  struct iovec parts[] = {{end, device->missing},
+                          {device->received + device->received_length, RECEIVE - device->received_length}};
+  ssize_t received = filling ? readv(device->guest, parts, 2) : recv(device->guest, parts[1].iov_base, parts[1].iov_len, 0);
+  if (received <= 0) return received < 0 && errno == EAGAIN;
+  size_t count = (size_t)received, position = 0, taken;
+  if (!fill(device, &count)) return true;
+  device->received_length += count;
+  while (!device->filling && (taken = take_next(device, device->received + position, device->received_length - position)))
+    position += taken;
   device->received_length -= position;
   if (position) memmove(device->received, device->received + position, device->received_length);
-  return true;
+  return position > 0 || device->received_length < RECEIVE;
 }

@@ -136,15 +136,18 @@ void usb_free_request(struct device *device, struct request *request) {
   device->unused = request;
 }
 
-void usb_request(struct device *device, uint8_t type, uint8_t endpoint, uint64_t id, const void *data, size_t length) {
+struct request *usb_request(struct device *device, uint8_t type, uint8_t endpoint, uint64_t id, size_t length) {
   struct request *request = take_request(device, length);
   request->id = id;
-  if (data) memcpy(request->memory + HEADROOM, data, length);
   libusb_fill_bulk_transfer(request->transfer, device->handle, endpoint, request->memory + HEADROOM, (int)length, answered,
                             request, 0);
   request->transfer->type = type;
+  return request;
+}
+
+void usb_submit(struct request *request) {
   check(libusb_submit_transfer(request->transfer), "submit");
-  device->in_flight++;
+  request->device->in_flight++;
 }
 
 void usb_stop_all(struct device *device) {

@@ -13,7 +13,7 @@ enum {
   DEPTH = 4,         // URBs posted on the interrupt IN endpoint.
   HEADROOM = 32,     // In front of a transfer's data, for the headers of its packet.
   PIECES = 512,      // What one send may take.
-  RECEIVE = 512 * 1024,
+  RECEIVE = 32 * 1024,  // Small packets; what else there is of a request's data goes straight to its place.
 };
 
 /// A transfer with its buffer: one of the interrupt IN endpoint's, or a guest's request.
@@ -47,6 +47,8 @@ struct device {
   bool is_blocked, has_greeted;
   uint8_t *received;
   size_t received_length;
+  struct request *filling;  // A request of which data is missing.
+  size_t missing;
   uint8_t *small;  // Packets without a buffer of their own.
   size_t small_length, small_capacity;
   struct piece *pieces;
@@ -59,8 +61,9 @@ void usb_open(struct device *device, const char *node);
 void usb_reap(struct device *device);
 void usb_start(struct device *device, uint8_t endpoint);
 void usb_stop(struct device *device, uint8_t endpoint);
-/// A request of the guest: `type` is LIBUSB_TRANSFER_TYPE_BULK or _INTERRUPT; `data` is NULL for IN endpoints.
-void usb_request(struct device *device, uint8_t type, uint8_t endpoint, uint64_t id, const void *data, size_t length);
+/// A request of the guest, to be submitted when its data is there: `type` is LIBUSB_TRANSFER_TYPE_BULK or _INTERRUPT.
+struct request *usb_request(struct device *device, uint8_t type, uint8_t endpoint, uint64_t id, size_t length);
+void usb_submit(struct request *request);
 /// Cancels everything, and waits for it.
 void usb_stop_all(struct device *device);
 void usb_free_request(struct device *device, struct request *request);
