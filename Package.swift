@@ -36,7 +36,7 @@ let package = Package(
       name: "EmbeddedTests", dependencies: ["usbredir-evloop"], exclude: ["Runner"], swiftSettings: settings),
     .testTarget(
       name: "SimulationTests", dependencies: ["usbredir-evloop", "CPosix", "CSimulatedSocket"],
-      exclude: ["Runner"], swiftSettings: settings),
+      exclude: ["Runner", "mutations"], swiftSettings: settings),
     .testTarget(
       name: "InteropTests", dependencies: ["usbredir-evloop", "CUsbredirParser", "CPosix"],
       swiftSettings: settings),
