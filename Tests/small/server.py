@@ -53,14 +53,18 @@ class Server:
     def __enter__(self):
         return self
 
-    def __exit__(self, kind, *_):
-        """SIGTERM; ends well, unless the test has failed already."""
+    def stop(self):
+        """SIGTERM; the exit status."""
         self._process.terminate()
         try:
-            status = self._process.wait(PATIENCE)
+            return self._process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             self._process.kill()
-            status = self._process.wait()
+            return self._process.wait()
+
+    def __exit__(self, kind, *_):
+        """It ends well, unless the test has failed already."""
+        status = self.stop()
         if kind is None and status != 0:
             raise AssertionError(f"the server ended with status {status}: {self.log()[-2000:]}")
 

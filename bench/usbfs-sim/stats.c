@@ -39,15 +39,29 @@ static void add(struct sim_counters *sum, const struct sim_counters *counters) {
 struct snapshot {
   struct sim_counters counters;
   uint32_t pending, posted;
+  uint32_t open, claimed, bound;
   bool is_present;
   uint8_t bus, address;
 };
 
+static void count_owners(struct snapshot *snapshot, const struct sim_device *device) {
+  for (int i = 0; i < SIM_FILES; i++) snapshot->open += device->files[i].is_used;
+  for (int i = 0; i < SIM_INTERFACES; i++) {
+    snapshot->claimed += device->interfaces[i].claimed >= 0;
+    snapshot->bound += device->interfaces[i].is_bound;
+  }
+}
+
 static struct snapshot take(uint32_t index) {
   struct sim_device *device = &engine_shared()->devices[index];
   sim_lock(device);
-  struct snapshot snapshot = {device->counters,   device->pending_count, device->posted_count,
-                              device->is_present, device->bus,           device->address};
+  struct snapshot snapshot = {.counters = device->counters,
+                              .pending = device->pending_count,
+                              .posted = device->posted_count,
+                              .is_present = device->is_present,
+                              .bus = device->bus,
+                              .address = device->address};
+  count_owners(&snapshot, device);
   sim_unlock(device);
   return snapshot;
 }
@@ -59,8 +73,9 @@ void stats_write(char *text, size_t room, uint32_t first, uint32_t last) {
   put(&writer, "{\"devices\":[");
   for (uint32_t i = first; i <= last; i++) {
     struct snapshot device = take(i);
-    put(&writer, "%s{\"device\":%u,\"bus\":%u,\"address\":%u,\"present\":%s,\"pending\":%u,\"posted\":%u", i > first ? "," : "", i,
-        device.bus, device.address, device.is_present ? "true" : "false", device.pending, device.posted);
+    put(&writer, "%s{\"device\":%u,\"bus\":%u,\"address\":%u,\"present\":%s,\"open\":%u,\"claimed\":%u,\"bound\":%u,\"pending\":%u,"
+        "\"posted\":%u", i > first ? "," : "", i, device.bus, device.address, device.is_present ? "true" : "false", device.open,
+        device.claimed, device.bound, device.pending, device.posted);
     put_counters(&writer, &device.counters);
     put(&writer, "}");
     add(&sum, &device.counters);
