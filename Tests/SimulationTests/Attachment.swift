@@ -23,6 +23,8 @@ struct StreamRecord {
   var errors = 0
   /// Something happened after which the stream may end by itself (B4.1, B4.5, B4.7).
   var mayEnd = false
+  /// Transfers that the device has, of an isochronous stream.
+  var posted = 0
 
   var rest: ArraySlice<Entry> { entries[first...] }
 
@@ -55,11 +57,23 @@ final class Attachment {
     guest?.model.submitted(request)
   }
 
+  /// A transfer of an isochronous stream reaches the device: behind a time without any the stream may be another one,
+  /// whose ids are from 0.
+  func posted(_ transfer: Transfer) {
+    guard transfer.owner is InterruptPipe, transfer.type == .isochronous else { return }
+    let slot = transfer.endpoint.slot
+    if streams[slot].posted == 0 { streams[slot].append(.restart) }
+    streams[slot].posted += 1
+  }
+
   /// A transfer is about to be given back.
   func comesBack(_ transfer: Transfer, attached: Bool) {
     if let request = transfer.owner as? Request {
       guest?.model.completed(request, transfer)
     } else if let pipe = transfer.owner as? any StreamPipe {
+      if pipe is InterruptPipe && transfer.type == .isochronous {
+        streams[transfer.endpoint.slot].posted -= 1
+      }
       // What comes back behind the device's end concerns nobody (B2.6).
       if attached { streamTransfer(transfer, pipe) }
     } else {

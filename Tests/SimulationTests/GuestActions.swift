@@ -156,7 +156,9 @@ extension Guest {
     request.cancelNumber = packets
     world.saw(.requestCancelled, request.id)
     packet(Wire.cancel, request.id, [])
-    guard world.random.chance(300), request.type == Wire.bulk, !request.isBad, isCertain else { return }
+    guard world.random.chance(300), request.type == Wire.bulk, !request.isBad, isCertain,
+      slots(.bulk).contains(EndpointAddress(rawValue: request.endpoint).slot)
+    else { return }
     // Again with the same id, right away; of another length, to be told apart.
     let length = request.length == 17 ? 18 : 17
     let data = request.endpoint & 0x80 != 0 ? [] : outData(length)
@@ -179,7 +181,7 @@ extension Guest {
     let isBusy = !model.streams[slot].asked.isEmpty
     // A stop of what is off, or a start of what is on, is legal and rare.
     let starts = world.random.chance(100) ? isOn : !isOn
-    if isBusy && (isBulk || world.random.chance(700)) { return }
+    if isBusy { return }
     if isBulk {
       starts ? startBulk(slot) : stopBulk(slot)
     } else {

@@ -83,7 +83,11 @@ final class OpenedDevice: Device {
     checkEndpoint(transfer)
     transfer.state = .submitted
     outstanding += 1
-    if let request = transfer.owner as? Request { attachment?.submitted(request) }
+    if let request = transfer.owner as? Request {
+      attachment?.submitted(request)
+    } else {
+      attachment?.posted(transfer)
+    }
     if isCalling || call != nil { hold(transfer) } else { post(transfer) }
   }
 
