@@ -17,20 +17,33 @@ enum SendOrder {
   case ahead
 }
 
+/// A buffer as it stands in a connection's queue. Plain memory: to walk and relink a queue of buffers would retain and
+/// release each of them several times, and that was a seventh of what a report costs.
+@unsafe struct PacketLink {
+  var next: UnsafeMutablePointer<PacketLink>?
+  /// The first of `count` bytes to send.
+  let start: UnsafeMutableRawPointer
+  let count: Int
+  /// Holds the buffer while it stands in the queue.
+  let buffer: Unmanaged<PacketBuffer>
+}
+
 /// Headroom and payload of one packet, owned by the pool it came from. Loop thread only.
 @safe final class PacketBuffer {
   /// Room for the largest headers in front of a payload: packet header 16 and data header at most 10 bytes.
   /// The setup packet of a control transfer sits in its last 8 bytes until the transfer is done.
   static let headroom = 32
+  /// Room for a `PacketLink`; keeps what follows aligned to 16 bytes.
+  private static let linkSize = unsafe (MemoryLayout<PacketLink>.size + 15) & ~15
 
   /// Bytes of payload this buffer can hold.
   let capacity: Int
-  /// The next buffer of whichever list this one is in: a pool's free list or a connection's queue.
-  var next: PacketBuffer?
-  /// How it stands to the others in a connection's queue; the queue's.
-  var order = SendOrder.inTurn
+  /// The next buffer of the pool's free list.
+  fileprivate(set) var next: PacketBuffer?
   private(set) var start = PacketBuffer.headroom
   private(set) var end = PacketBuffer.headroom
+  /// In one block: the link, and from `memory` on headroom and payload.
+  private let link: UnsafeMutablePointer<PacketLink>
   private let memory: UnsafeMutableRawPointer
   /// Where it goes when it is released; nil while it lies there.
   fileprivate var pool: BufferPool?
@@ -38,15 +51,17 @@ enum SendOrder {
   /// Allocates; only `BufferPool` does.
   fileprivate init(capacity: Int) {
     self.capacity = capacity
-    unsafe memory = UnsafeMutableRawPointer.allocate(
-      byteCount: PacketBuffer.headroom + capacity, alignment: 16)
+    let block = UnsafeMutableRawPointer.allocate(
+      byteCount: PacketBuffer.linkSize + PacketBuffer.headroom + capacity, alignment: 16)
+    unsafe link = block.bindMemory(to: PacketLink.self, capacity: 1)
+    unsafe memory = block + PacketBuffer.linkSize
     // Not zeroed: megabytes for a guest that starts and stops would cost every session time, and only what was written
     // is ever declared.
     unsafe memory.bindMemory(to: UInt8.self, capacity: PacketBuffer.headroom + capacity)
   }
 
   deinit {
-    unsafe memory.deallocate()
+    unsafe UnsafeMutableRawPointer(link).deallocate()
   }
 
   /// Bytes from `start` to `end`: what goes to the socket.
@@ -57,6 +72,14 @@ enum SendOrder {
 
   /// The first of `count` bytes, for `writev`. Valid as long as the buffer lives.
   var startPointer: UnsafeMutableRawPointer { unsafe memory + start }
+
+  /// Its place in a queue, which holds the buffer until `PacketLink.buffer` is released. What is declared stays as it is
+  /// until then.
+  func enqueued() -> UnsafeMutablePointer<PacketLink> {
+    unsafe link.initialize(
+      to: PacketLink(next: nil, start: startPointer, count: count, buffer: .passRetained(self)))
+    return unsafe link
+  }
 
   /// Empties the buffer and declares that the payload holds `count` bytes.
   func setPayload(count: Int) {

@@ -27,10 +27,10 @@ import CPosix
   private(set) var count = 0
   /// sendmsg(2) calls made so far.
   private(set) var calls: UInt64 = 0
-  private var first: PacketBuffer?
-  private var last: PacketBuffer?
+  private var first: UnsafeMutablePointer<PacketLink>?
+  private var last: UnsafeMutablePointer<PacketLink>?
   /// The last buffer that is not overtakable; nil when all are.
-  private var frontier: PacketBuffer?
+  private var frontier: UnsafeMutablePointer<PacketLink>?
   /// The first buffers are with the kernel.
   private var isSending = false
   /// Bytes of the first buffer that are sent already.
@@ -49,40 +49,42 @@ import CPosix
 
   /// Puts a buffer at the end, or as far ahead as `order` allows; it belongs to the queue now.
   func append(_ buffer: PacketBuffer, _ order: SendOrder = .inTurn) {
-    count += buffer.count
+    let link = unsafe buffer.enqueued()
+    unsafe count += link.pointee.count
     // While a send is accounted for, which of the buffers are the kernel's already is not known here.
-    if order == .ahead && !isSending && frontier !== last {
-      insert(buffer, behind: frontier ?? (sent > 0 ? first : nil))
+    if unsafe order == .ahead && !isSending && frontier != last {
+      unsafe insert(link, behind: frontier ?? (sent > 0 ? first : nil))
     } else {
-      if let last { last.next = buffer } else { first = buffer }
-      last = buffer
+      if let last = unsafe last { unsafe last.pointee.next = link } else { unsafe first = link }
+      unsafe last = link
     }
-    buffer.order = order
-    if order != .overtakable { frontier = buffer }
+    if order != .overtakable { unsafe frontier = link }
   }
 
   /// Behind another one, or in front of all.
-  private func insert(_ buffer: PacketBuffer, behind previous: PacketBuffer?) {
-    if let previous {
-      buffer.next = previous.next
-      previous.next = buffer
-      if last === previous { last = buffer }
+  @unsafe private func insert(
+    _ link: UnsafeMutablePointer<PacketLink>, behind previous: UnsafeMutablePointer<PacketLink>?
+  ) {
+    if let previous = unsafe previous {
+      unsafe link.pointee.next = previous.pointee.next
+      unsafe previous.pointee.next = link
+      if unsafe last == previous { unsafe last = link }
     } else {
-      buffer.next = first
-      first = buffer
+      unsafe link.pointee.next = first
+      unsafe first = link
     }
   }
 
   /// Gives all buffers back to their pools, unsent.
   func drop() {
-    while first != nil { removeFirst() }
+    while unsafe first != nil { removeFirst() }
   }
 
   /// Sends as much as the kernel takes. Buffers go back to their pools on the way; who is told of that may
   /// append or drop.
   func send(to descriptor: Int32) -> Outcome {
     for _ in 0..<SendQueue.callsPerTurn {
-      guard first != nil else { return .done }
+      guard unsafe first != nil else { return .done }
       let (gathered, bytes) = gather()
       calls += 1
       let taken = unsafe posixSend(descriptor, pieces, gathered)
@@ -99,46 +101,45 @@ import CPosix
         }
       }
     }
-    return first == nil ? .done : .again
+    return unsafe first == nil ? .done : .again
   }
 
   /// Points the pieces at the first buffers.
   private func gather() -> (pieces: Int32, bytes: Int) {
     var index = 0
     var bytes = 0
-    var next = first
+    var next = unsafe first
     var skip = sent
-    while let buffer = next, index < SendQueue.piecesPerCall {
-      let length = buffer.count - skip
-      unsafe pieces[index] = iovec(iov_base: buffer.startPointer + skip, iov_len: length)
+    while let link = unsafe next, index < SendQueue.piecesPerCall {
+      let length = unsafe link.pointee.count - skip
+      unsafe pieces[index] = iovec(iov_base: link.pointee.start + skip, iov_len: length)
       bytes += length
       skip = 0
       index += 1
-      next = buffer.next
+      unsafe next = link.pointee.next
     }
     return (Int32(index), bytes)
   }
 
   private func consume(_ taken: Int) {
     var left = taken
-    while let buffer = first, left >= buffer.count - sent {
-      left -= buffer.count - sent
+    while let link = unsafe first, unsafe left >= link.pointee.count - sent {
+      unsafe left -= link.pointee.count - sent
       removeFirst()
     }
-    guard first != nil else { return }
+    guard unsafe first != nil else { return }
     sent += left
     count -= left
   }
 
   /// Unlinked first: the pool's owner may do anything with this queue when it hears of the buffer.
   private func removeFirst() {
-    guard let buffer = first else { return }
-    first = buffer.next
-    if first == nil { last = nil }
-    if frontier === buffer { frontier = nil }
-    buffer.next = nil
-    count -= buffer.count - sent
+    guard let link = unsafe first else { return }
+    unsafe first = link.pointee.next
+    if unsafe first == nil { unsafe last = nil }
+    if unsafe frontier == link { unsafe frontier = nil }
+    unsafe count -= link.pointee.count - sent
     sent = 0
-    buffer.release()
+    unsafe link.pointee.buffer.takeRetainedValue().release()
   }
 }
