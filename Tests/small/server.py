@@ -1,7 +1,9 @@
 """A program under test as a process, natively or emulated: it says when it is ready, what it logged and what it costs."""
 
+import contextlib
 import os
 import pathlib
+import resource
 import signal
 import socket
 import subprocess
@@ -79,6 +81,29 @@ class Server:
     def descriptors(self):
         """How many are open."""
         return len(os.listdir(f"/proc/{self._process.pid}/fd"))
+
+    def lowest_free(self):
+        """The descriptor that it would get next."""
+        used = set(os.listdir(f"/proc/{self._process.pid}/fd"))
+        return next(number for number in range(len(used) + 1) if str(number) not in used)
+
+    def threads(self):
+        return int(self._status()["Threads"])
+
+    def processor_time(self):
+        """Seconds so far, of all threads."""
+        fields = pathlib.Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    @contextlib.contextmanager
+    def limited(self, kind, limit):
+        """It may have so much of a resource (setrlimit(2)), and afterwards as much as before."""
+        before = resource.prlimit(self._process.pid, kind)
+        resource.prlimit(self._process.pid, kind, (limit, before[1]))
+        try:
+            yield
+        finally:
+            resource.prlimit(self._process.pid, kind, before)
 
     def wakeups(self):
         """How often all of its threads have been woken up so far."""

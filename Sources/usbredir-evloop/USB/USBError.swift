@@ -40,6 +40,23 @@ struct USBError: Error, CustomStringConvertible {
   }
 }
 
+/// The errors of libusb_init.
+extension USBError {
+  /// - Parameters:
+  ///   - code: a `LIBUSB_ERROR_*`, which is OTHER whatever the kernel refused.
+  ///   - reason: what errno was behind the call.
+  static func starting(_ name: String, code: Int32, reason: Int32) -> USBError {
+    guard isExhaustion(reason) else { return USBError(code: code, "libusb_init for " + name) }
+    return USBError(.other, "libusb_init for " + name + ": " + exhaustionText(reason))
+  }
+
+  private static func isExhaustion(_ code: Int32) -> Bool { code == EMFILE || code == ENFILE }
+
+  private static func exhaustionText(_ code: Int32) -> String {
+    (unsafe String(cString: posixErrorText(code))) + "; raise the limit (ulimit -n)"
+  }
+}
+
 /// The errors of open(2) on a node.
 extension USBError {
   /// - Parameter name: the node and the device on it: `/dev/bus/usb/001/004 (046d:c31c)`.
@@ -52,6 +69,8 @@ extension USBError {
       return USBError(.permission, "cannot open " + name + ": permission denied" + advice)
     case ENOENT, ENODEV, ENXIO:
       return USBError(.gone, "cannot open " + name + ": it was unplugged")
+    case let code where isExhaustion(code):
+      return USBError(.other, "cannot open " + name + ": " + exhaustionText(code))
     default:
       return USBError(.other, "cannot open " + name + ": " + (unsafe String(cString: posixErrorText(code))))
     }

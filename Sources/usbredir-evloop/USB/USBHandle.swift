@@ -107,7 +107,7 @@ import CPosix
 
   private func openDevice() throws(USBError) {
     var code = unsafe libusb_init(&context)
-    guard code == 0 else { throw USBError(code: code, "libusb_init for " + name) }
+    guard code == 0 else { throw .starting(name, code: code, reason: posixErrno()) }
     code = unsafe libusb_wrap_sys_device(context, Int(descriptor), &pointer)
     guard code == 0, let device = unsafe libusb_get_device(pointer) else {
       throw USBError(

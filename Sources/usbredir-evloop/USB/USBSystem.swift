@@ -37,7 +37,9 @@ protocol USBSystemObserver: AnyObject {
     self.calls = calls
     var new: OpaquePointer?
     let code = unsafe libusb_init(&new)
-    guard code == 0, let new = unsafe new else { throw USBError(code: code, "libusb_init for discovery") }
+    guard code == 0, let new = unsafe new else {
+      throw .starting("discovery", code: code, reason: posixErrno())
+    }
     unsafe context = new
     usbNoDeviceDiscovery()
     let work = Work(on: loop.reaps) { [system = Unowned(self)] in system.value.reap() }

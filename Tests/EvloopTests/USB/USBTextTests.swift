@@ -66,6 +66,15 @@ struct USBTextTests {
     #expect(error.description == "cannot open node: Input/output error")
   }
 
+  @Test func noDescriptorLeftNamesTheLimit() {
+    let opening = USBError.opening("node", "/nonexistent", vendor: 1, product: 2, code: EMFILE)
+    #expect(opening.description == "cannot open node: Too many open files; raise the limit (ulimit -n)")
+    let starting = USBError.starting("node", code: -99, reason: EMFILE)
+    #expect(starting.description == "libusb_init for node: Too many open files; raise the limit (ulimit -n)")
+    let other = USBError.starting("node", code: -99, reason: EIO)
+    #expect(other.description == "libusb_init for node: LIBUSB_ERROR_OTHER")
+  }
+
   @Test func aDescriptorThatIsNoDeviceIsRefused() throws {
     let loop = try EventLoop()
     let calls = try BlockingCalls(loop)

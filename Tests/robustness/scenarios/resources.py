@@ -1,0 +1,129 @@
+"""What a server costs after thousands of sessions, and what it does when the system gives it no more."""
+
+import resource
+import struct
+import time
+
+from client import BULK_IN, STAMPED, Client, Neighbour
+from scenarios.vanishing import reset, silent, wait_given_back
+from steps import expect
+from usbguest import DEVICE_CONNECT, HELLO, Guest
+
+# KiB that a server may have more after all its sessions but the first few, when it has settled.
+GROWTH = 1 << 10
+# Endpoints of `virtual=source-sink`.
+SOURCE_IN, SOURCE_INTERRUPT = 0x81, 0x83
+
+
+# MARK: thousands of sessions
+
+
+def mute(simulated, virtual):
+    silent(simulated).close()
+    reset(silent(virtual))
+
+
+def greeted(simulated, virtual):
+    Client(simulated).__exit__()
+    reset(Guest(virtual)._socket)
+
+
+def left_at_once(simulated, virtual):
+    """Before the device is open."""
+    for port in (simulated, virtual):
+        reset(Guest(port, expects_device=False)._socket)
+
+
+def stopped(simulated, virtual):
+    with Client(simulated) as guest:
+        guest.start()
+        guest.wait_reports(2)
+        guest.stop()
+    with Guest(virtual) as guest:
+        guest.bulk(1, SOURCE_IN, 65536)
+
+
+def in_flight(simulated, virtual):
+    guest = Client(simulated)
+    guest.start()
+    for id in range(8):
+        guest.send_bulk(id, BULK_IN, 65536)
+    reset(guest._socket)
+    with Guest(virtual) as guest:
+        for id in range(8):
+            guest.send_bulk(id, SOURCE_IN, 65536)
+
+
+WAYS = (mute, greeted, left_at_once, stopped, in_flight)
+
+
+def thousands(lab):
+    count = 1000 if lab.is_quick else 10_000
+    with lab.serving("port=1-1", "virtual=source-sink", "port=1-2", options=STAMPED) as (simulation, server, ports), \
+            Neighbour(ports[2]):
+        for number in range(count // 2):
+            WAYS[number % len(WAYS)](*ports[:2])
+            if number == count // 10:
+                before = settled(simulation, server)
+        grown = [after - early for after, early in zip(settled(simulation, server), before)]
+        if grown[0] > GROWTH or max(grown[1:]) > 0:
+            raise AssertionError("the server grew by {} KiB, {} descriptors, {} threads".format(*grown))
+        lab.note("{} sessions; behind the first fifth: {} KiB, {} descriptors, {} threads more".format(count, *grown))
+
+
+def settled(simulation, server):
+    """KiB resident, descriptors and threads of a server whose guests have left, but for one."""
+    wait_given_back(simulation)
+    time.sleep(0.5)
+    return server.memory()[0], server.descriptors(), server.threads()
+
+
+# MARK: no descriptors
+
+
+def no_descriptors(lab):
+    """The server may have no descriptor more, then one, two …: it says what failed and rests; the same guest gets the device
+    when it may have more again.
+    """
+    seconds = 1 if lab.is_quick else 2
+    places = ("accept on", "cannot open", "libusb_init")
+    busiest, failed = 0.0, set()
+    with lab.serving("port=1-1", "port=1-2", options=STAMPED) as (simulation, server, ports), Neighbour(ports[1]):
+        for limit in range(server.lowest_free(), server.lowest_free() + 5):
+            said = len(server.log())
+            with server.limited(resource.RLIMIT_NOFILE, limit):
+                guest = Waiting(ports[0])
+                before = server.processor_time()
+                time.sleep(seconds)
+                busiest = max(busiest, server.processor_time() - before)
+            told = [line for line in server.log()[said:].splitlines() if "Too many open files; raise the limit" in line]
+            expect(f"descriptor limit {limit}: lines of one failure", len(set(told)), len(told))
+            failed.update(place for place in places for line in told if place in line)
+            guest.wait_device()
+            wait_given_back(simulation)
+    expect("what failed", set(places), failed)
+    if busiest > seconds / 2:
+        raise AssertionError(f"the server was busy for {busiest:.1f} s of {seconds}")
+    lab.note(f"busy for {busiest * 1000:.0f} ms of {seconds} s at most, the neighbour's reports included")
+
+
+class Waiting:
+    """A guest that may have to wait for its hello."""
+
+    def __init__(self, port):
+        self._socket = silent(port)
+        self._socket.sendall(struct.pack("<III", HELLO, 68, 0) + b"waiting".ljust(64, b"\0") + struct.pack("<I", 0))
+
+    def wait_device(self):
+        """Takes what comes up to the announcement, and leaves."""
+        with self._socket, self._socket.makefile("rb") as file:
+            kind = None
+            while kind != DEVICE_CONNECT:
+                kind, length, _ = struct.unpack("<III", file.read(12))
+                file.read(length)
+
+
+SCENARIOS = {
+    "thousands-of-sessions": thousands,
+    "no-descriptors": no_descriptors,
+}
