@@ -20,7 +20,7 @@ class Processors:
         usable = sorted(os.sched_getaffinity(0))
         if len(usable) < 2:
             sys.exit("bench/run: one processor for the server and one for the rest are needed; this machine has one")
-        self.guests, self.server = usable[0], usable[1]
+        self.guests, self.server, self.count = usable[0], usable[1], len(usable)
         self.is_real_time = wants_real_time and self._may_be_real_time()
 
     @staticmethod
@@ -59,7 +59,7 @@ def _processor():
 
 def describe(processors):
     return {
-        "processor": _processor(), "processors": len(os.sched_getaffinity(0)), "kernel": platform.release(),
+        "processor": _processor(), "processors": processors.count, "kernel": platform.release(),
         "libusb": _first(["dpkg-query", "-W", "-f", "${Version}", "libusb-1.0-0"]),
         "usbredirect": _first(["dpkg-query", "-W", "-f", "${Version}", "usbredirect"]),
         "revision": _first(["git", "-C", str(ROOT), "describe", "--always", "--dirty"]),

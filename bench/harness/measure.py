@@ -18,7 +18,7 @@ PATIENCE = 40
 
 def _begin_guests(scenario, server, seconds, cpus):
     command = [
-        BUILD / "usb-guests", *scenario.command, "--warm-up", WARM_UP, "--duration", seconds + MARGIN, server.address]
+        BUILD / "usb-guests", *scenario.command, "--warm-up", WARM_UP + scenario.settle, "--duration", seconds + MARGIN, server.address]
     return start(
         command, cpus.guests, GUESTS if cpus.is_real_time else None, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
 
@@ -77,7 +77,7 @@ def measure(name, scenario, simulation, seconds, cpus):
         before = simulation.stats()
         guests = _begin_guests(scenario, server, seconds, cpus)
         _wait_begun(simulation, before, scenario, guests)
-        time.sleep(WARM_UP)
+        time.sleep(WARM_UP + scenario.settle)
         first = _moment(simulation, server)
         time.sleep(seconds)
         last = _moment(simulation, server)

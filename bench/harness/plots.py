@@ -31,7 +31,7 @@ def _plot(path, heading, settings, labels, series, style):
     data = "$data << END\n" + "\n".join(
         " ".join([f'"{label}"', *(_number(numbers[i]) for numbers in series.values())]) for i, label in enumerate(labels)) + "\nEND\n"
     parts = [
-        f'$data using {2 + i}:xtic(1) with {style} linecolor rgb "{COLOURS[name]}" title "{title(name)}"'
+        f'$data using {2 + i}:xtic(1) with {style} linecolor rgb "{COLOURS.get(name, "#9467bd")}" title "{title(name)}"'
         for i, name in enumerate(series)]
     script = HEAD.format(path=path, title=heading) + settings + data + "plot " + ", ".join(parts) + "\n"
     subprocess.run(["gnuplot"], input=script, text=True, check=True)

@@ -1,6 +1,6 @@
 """What is measured: each scenario is a load, a number of devices, and how long."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 MANY = ("ordinary", "embedded", "reference", "floor")
 # usbredirect 0.13 opens the first device with the ids of the one that it was told: of several equal ones it serves one alone.
@@ -18,6 +18,7 @@ class Scenario:
     servers: tuple = MANY
     is_in_quick: bool = False
     seconds: float = 0  # 0: what the command line says.
+    settle: float = 0  # Seconds to let pass before it is measured.
     rounds: int = 0
     packets: tuple = field(default=("delivered",))  # Counters of the simulation that make up a packet.
 
@@ -41,7 +42,8 @@ def _bulk(direction, size, **others):
 
 
 SCENARIOS = (
-    Scenario("start", "start, and idle with a guest", ("interrupt",), servers=ALONE, seconds=5, rounds=1, is_in_quick=True),
+    Scenario("start", "start, and idle with a guest", ("interrupt",), servers=ALONE, seconds=5, settle=6, rounds=1,
+             is_in_quick=True),
     _interrupt(1000, 1, is_in_quick=True),
     _interrupt(1000, 8),
     _interrupt(1000, 32, is_in_quick=True),
@@ -71,6 +73,7 @@ def select(names, is_quick, devices):
     if unknown:
         raise ValueError(f"there is no scenario {', '.join(sorted(unknown))}; there are "
                          + ", ".join(scenario.name for scenario in SCENARIOS))
-    return [
+    chosen = [
         scenario for scenario in SCENARIOS
         if (not names or scenario.name in names) and (not is_quick or scenario.is_in_quick) and scenario.devices in devices]
+    return [replace(scenario, seconds=0, settle=0) for scenario in chosen] if is_quick else chosen
