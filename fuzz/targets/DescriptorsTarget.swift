@@ -9,6 +9,11 @@ func fuzzDescriptors(_ input: FuzzInput) {
   let bytes = input.rest()
   let model = DescriptorParser.model(descriptors: bytes.span, configuration: configuration, speed: speed)
   verify(model)
+  // A device may stop anywhere.
+  for count in 0..<min(bytes.count, 256) {
+    let part = bytes.span.extracting(0..<count)
+    _ = DescriptorParser.model(descriptors: part, configuration: configuration, speed: speed)
+  }
   let head = Array(bytes.prefix(split))
   let tail = Array(bytes.dropFirst(split))
   verify(DescriptorParser.model(deviceDescriptor: head.span, configuration: tail.span, speed: speed))

@@ -99,11 +99,17 @@ final class Exchange: ProbeActivity, InterruptPipeOwner, TransferOwner {
     isOver = true
     timer?.stop()
     if count > 1 { context.tell(.result(latencies.result(of: "exchange"))) }
+    letGo()
     // A usb-host that does not answer this is not waited for long.
     context.stop("done")
     transfers?.close { [exchange = Unowned(self)] in
       exchange.value.context.ended("done", exchange.value.missing)
     }
+  }
+
+  /// A transfer keeps its owner, and its owner the transfer.
+  private func letGo() {
+    out?.owner = nil
   }
 
   private var missing: String? {
@@ -120,6 +126,7 @@ final class Exchange: ProbeActivity, InterruptPipeOwner, TransferOwner {
   func cut(_ reason: String) -> String? {
     if failure == nil { failure = reason }
     isOver = true
+    letGo()
     return missing
   }
 

@@ -53,6 +53,31 @@ struct ExchangeTests {
     #expect(run.complaints == [])
   }
 
+  @Test("nothing is left of an exchange that is over or was cut short", arguments: [true, false])
+  func isFreed(isAnswered: Bool) throws {
+    weak var exchanged: EventLoop?
+    do {
+      let loop = try EventLoop()
+      exchanged = loop
+      let host = try FakeHost(
+        loop, endpoints: [0x81: FakeHost.slot(.interrupt, 8), 0x01: FakeHost.slot(.interrupt, 8)])
+      host.onPacket = { [host = Unowned(host)] packet in
+        guard packet.type == .interruptPacket else { return false }
+        guard isAnswered else {
+          host.value.disconnect()
+          return true
+        }
+        host.value.interrupt(0x01, id: packet.id, count: 3)
+        host.value.interrupt(0x81, [1])
+        return true
+      }
+      let run = ProbeRun(loop, tasks: [.exchange(Self.report, isPadded: false)])
+      run.probe?.adopt(host.guestDescriptor, to: "test")
+      #expect(run.finish() == (isAnswered ? 0 : 1))
+    }
+    #expect(exchanged == nil)
+  }
+
   @Test("a server that does not answer the stop: what was to come behind it is missed") func deafToStop() {
     host.onPacket = { [host = Unowned(host)] packet in
       guard packet.type == .interruptPacket else { return packet.type == .stopInterruptReceiving }
