@@ -113,7 +113,8 @@ struct GuestPackets {
     let type = input.chance(128) ? input.byte() : input.choose([0x80, 0x81, 0x82, 0xa1, 0, 1, 2, 0x21])
     let isIn = type & 0x80 != 0
     let (request, value) = (input.chance(64) ? input.byte() : UInt8(input.number(13)), input.u16())
-    let index = UInt16(input.chance(128) ? endpoint(&input) : input.byte())
+    let kind = input.byte()
+    let index = kind < 0x80 ? UInt16(endpoint(&input)) : kind < 0xf0 ? UInt16(input.byte()) : input.u16()
     let data = isIn ? [] : input.data(atMost: 4096)
     let length = isIn ? input.u16() : UInt16(data.count)
     let header = ControlPacketHeader(
