@@ -47,7 +47,7 @@ export SWIFT_BACKTRACE = enable=no
 # XCTest's own leaks are none of ours.
 export ASAN_OPTIONS ?= detect_leaks=0
 
-.PHONY: help build run test fuzz simulate bench-tools robustness soak bench-peers bench bench-quick small small-test deb e2e build/bench/usb-guests bench-test format lint install clean
+.PHONY: help build run test fuzz simulate memcheck bench-tools robustness soak bench-peers bench bench-quick small small-test deb e2e build/bench/usb-guests bench-test format lint install clean
 
 help:
 	@echo "make run      build, and serve a virtual keyboard on $(ADDRESS)"
@@ -57,6 +57,7 @@ help:
 	@echo "make simulate whole lives of a server, each from one seed (SEED=$(SEED), RUNS=$(RUNS); VERBOSE=1 tells each event)"
 	@echo "make bench    ours beside its peers: table and plots in build/bench, eight minutes (BENCH=\"options of bench/run\")"
 	@echo "make bench-quick  a minute of that: all of it works"
+	@echo "make memcheck the small build under valgrind: a server of virtual devices, and probes"
 	@echo "make robustness   both builds with slow guests and dying devices; QUICK=1: seconds instead of minutes"
 	@echo "make soak     MINUTES=$(MINUTES) with DEVICES=$(DEVICES) and guests that come and go, with the address sanitizer"
 	@echo "make bench-tools  simulated USB devices at native speed: build/bench/usbfs-sim"
@@ -115,6 +116,10 @@ bench: build small bench-tools bench-peers build/bench/usb-guests
 
 bench-quick: build small bench-tools bench-peers build/bench/usb-guests
 	bench/run --quick
+
+memcheck: $(NATIVE)
+	@tools/install-packages memcheck
+	tools/memcheck $(NATIVE)
 
 robustness: build bench-tools $(NATIVE)
 	@tools/install-packages robustness
