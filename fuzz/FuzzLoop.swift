@@ -41,8 +41,7 @@ final class FuzzLoop {
     loop.timers.fireDue()
     tick?.schedule()
     loop.turn()
-    loop.reaps.run()
-    loop.flushes.run()
+    loop.finishTurn()
   }
 
   func pass(milliseconds: UInt64) {

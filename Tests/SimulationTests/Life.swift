@@ -274,8 +274,7 @@ final class Life: ExportOwner {
     guard steps < Life.maxSteps else { return world.fail("this life does not end") }
     tick?.schedule()
     world.loop.turn()
-    world.loop.reaps.run()
-    world.loop.flushes.run()
+    world.loop.finishTurn()
     for guest in guests { guest.turn() }
     check()
     if world.random.chance(hardware.mood.unplugs) && world.random.chance(100) { hardware.unplug() }

@@ -55,10 +55,16 @@ final class EventLoop {
   func run() {
     while !isStopped {
       turn()
-      reaps.run()
-      flushes.run()
+      finishTurn()
     }
     isStopped = false
+  }
+
+  /// What a turn's callbacks left to do. A device's reports are sent before the next device is reaped: of many devices with
+  /// one clock the last would hold up the first.
+  func finishTurn() {
+    reaps.run(thenEach: flushes)
+    flushes.run()
   }
 
   /// Waits for events and runs their callbacks; does not wait while reaps or flushes are due.

@@ -42,7 +42,8 @@ final class WorkList {
   }
 
   /// Runs what is scheduled now; what that schedules waits for the next run.
-  func run() {
+  /// - Parameter others: run behind each piece of work; another list.
+  func run(thenEach others: WorkList? = nil) {
     guard let end = last else { return }
     while let work = first {
       first = work.next
@@ -51,6 +52,7 @@ final class WorkList {
       if work.isScheduled {
         work.isScheduled = false
         work.body()
+        others?.run()
       }
       if work === end { return }
     }

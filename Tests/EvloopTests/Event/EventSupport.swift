@@ -18,8 +18,7 @@ extension EventLoop {
   /// One turn as `run` makes it.
   func wholeTurn() {
     turn()
-    reaps.run()
-    flushes.run()
+    finishTurn()
   }
 
   /// A few turns, for what must not happen.

@@ -35,6 +35,25 @@ struct WorkListTests {
     #expect(count == 2)
   }
 
+  @Test("B7.3: what a piece of work leaves to another list is done before the next piece")
+  func othersRunBetween() {
+    let list = WorkList()
+    let others = WorkList()
+    var ran: [Int] = []
+    let flush = Work(on: others) { ran.append(0) }
+    let works = (1...3).map { number in
+      Work(on: list) {
+        ran.append(number)
+        if number != 2 { flush.schedule() }
+      }
+    }
+    for work in works { work.schedule() }
+    flush.schedule()
+    list.run(thenEach: others)
+    #expect(ran == [1, 0, 2, 3, 0])
+    #expect(others.isEmpty)
+  }
+
   @Test func cancelledWorkIsPassedOver() {
     let list = WorkList()
     var ran: [Int] = []
