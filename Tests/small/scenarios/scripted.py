@@ -9,6 +9,7 @@ from server import free_port
 from steps import expect
 from usbguest import (ALL, BULK_LENGTH32, BULK_PACKET, BULK_STREAMS, CONTROL_PACKET, DEVICE_CONNECT, ENDPOINT_INFO,
                       GET_CONFIGURATION, IDS64, INTERRUPT_PACKET, INTERRUPT_RECEIVING_STATUS, MAX_PACKET_SIZE, STALL,
+                      BUFFERED_BULK_PACKET, BULK_RECEIVING_STATUS,
                       START_BULK_RECEIVING, START_INTERRUPT_RECEIVING, STOP_INTERRUPT_RECEIVING, SUCCESS, INVAL, Guest)
 
 REPORTS = 3000
@@ -73,12 +74,14 @@ def wrong_packets(guest):
         guest.send(START_INTERRUPT_RECEIVING, 0, bytes([endpoint]))
         expect("ended", struct.pack("<BBH", endpoint, STALL, 0), guest.answer(INTERRUPT_PACKET, 0))
         expect("ended", bytes([STALL, endpoint]), guest.answer(INTERRUPT_RECEIVING_STATUS, 0))
+    guest.send(START_BULK_RECEIVING, 0, struct.pack("<IIBB", 0, 0xFFFF_FFFF, BULK_IN, 16))
+    expect("ended", struct.pack("<IIBB", 0, 0, BULK_IN, SUCCESS), guest.answer(BUFFERED_BULK_PACKET, 0))
+    expect("ended", struct.pack("<IBB", 0, BULK_IN, STALL), guest.answer(BULK_RECEIVING_STATUS, 0))
     # No legal answer: an OUT endpoint, unknown types, lengths that are wrong.
     guest.send(START_INTERRUPT_RECEIVING, 0, bytes([OUT]))
     guest.send(99, 0, bytes(7))
     guest.send(0xFFFF_FFFF, 0, bytes(70000))
     guest.send(GET_CONFIGURATION, 0, bytes(5))
-    guest.send(START_BULK_RECEIVING, 0, struct.pack("<IIBB", 0, 0xFFFF_FFFF, BULK_IN, 16))
     # A bulk header whose length is beyond every limit; then data that its header does not announce.
     for length in (0x7FFF_FFFF, 0x8000_0000, 0xFFFF_FFFF):
         guest.send(BULK_PACKET, length, guest.bulk_header(BULK_IN, length))
