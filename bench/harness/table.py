@@ -63,7 +63,7 @@ def _verdict(goal, results, server):
 
 def goals(results):
     """One line for each goal whose scenario was measured."""
-    lines = [_row(["figure", "goal", *(title(server) for server in OURS), "holds"]), _row(["---", "---", "---:", "---:", "---"])]
+    lines = [_row(["figure", "goal", *(title(server) for server in OURS), "holds"]), _row(["---", "---", *["---:"] * len(OURS), "---"])]
     for goal in GOALS:
         verdicts = [_verdict(goal, results, server) for server in OURS]
         known = [holds for _, holds in verdicts if holds is not None]
