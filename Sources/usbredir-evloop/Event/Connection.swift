@@ -123,9 +123,9 @@ enum ReceiveResult {
   /// True when the peer has closed its side, though that may not have been received yet.
   var peerHasLeft: Bool { state != .open || posixPeerHasLeft(descriptor) != 0 }
 
-  /// Puts a packet at the end of what goes out, or ahead of bulk data there (`order`); the buffer is the connection's now, and goes back to its pool
-  /// when the kernel has the bytes or the connection is over. What one turn queues leaves in one call at its
-  /// end.
+  /// Puts a packet at the end of what goes out, or ahead of bulk data there (`order`); the buffer is the connection's
+  /// now, and goes back to its pool when the kernel has the bytes or the connection is over. What is queued until a flush,
+  /// behind each reap and at the end of a turn, leaves in one call.
   func queue(_ buffer: PacketBuffer, _ order: SendOrder = .inTurn) {
     guard state == .open else { return buffer.release() }
     output.append(buffer, order)

@@ -33,7 +33,7 @@ import CPosix
 final class EventLoop {
   /// What has something to reap; runs right behind the callbacks of a turn.
   let reaps = WorkList()
-  /// What has bytes to write; runs at the end of a turn.
+  /// What has bytes to write; runs behind each of the reaps, and at the end of a turn.
   let flushes = WorkList()
   let base: EventBase
   let clock: Clock

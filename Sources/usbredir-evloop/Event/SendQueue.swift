@@ -1,8 +1,8 @@
 // Packets on their way out: a FIFO of buffers, sent many at a time straight from where the device wrote them. An
 // interrupt endpoint's packets do not wait for the bulk data in front of them.
 //
-//     first ─▶ [partly sent] [in turn | ahead]… [overtakable]… ◀─ last
-//                                             ▲ frontier: here comes the next packet that is ahead
+//     first ─▶ [partly sent] [any]… [in turn or ahead] [overtakable]… ◀─ last
+//                                   ▲ frontier        ▲ here comes the next packet that is ahead
 import CPosix
 
 /// Buffers that wait for the kernel, in order. Owns them until they are sent or dropped. Loop thread only.

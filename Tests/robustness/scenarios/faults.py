@@ -75,20 +75,20 @@ def halt_stays(lab):
         guest.start()
 
 
-def errors(lab):
+def five_failures(lab, kind, status):
     with scene(lab) as (simulation, guest):
-        simulation.tell("fault", "urb-81:ioerrorx5", 0)
+        simulation.tell("fault", f"urb-81:{kind}x5", 0)
         while len(guest.errors) < 5:
             guest.wait(INTERRUPT_PACKET)
-        expect("statuses", [IOERROR] * 5, guest.errors)
+        expect("statuses", [status] * 5, guest.errors)
+
+
+def errors(lab):
+    five_failures(lab, "ioerror", IOERROR)
 
 
 def babble(lab):
-    with scene(lab) as (simulation, guest):
-        simulation.tell("fault", "urb-81:babblex5", 0)
-        while len(guest.errors) < 5:
-            guest.wait(INTERRUPT_PACKET)
-        expect("statuses", [BABBLE] * 5, guest.errors)
+    five_failures(lab, "babble", BABBLE)
 
 
 def error_storm(lab):
