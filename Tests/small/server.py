@@ -1,6 +1,7 @@
 """A program under test as a process, natively or emulated: it says when it is ready, what it logged and what it costs."""
 
 import contextlib
+import fcntl
 import os
 import pathlib
 import resource
@@ -11,6 +12,16 @@ import time
 
 # Seconds, generous: they only end what would never come.
 PATIENCE = 60
+# No program gets this by itself.
+HIGH_DESCRIPTOR = 200
+
+
+class NotStarted(AssertionError):
+    """The server ended instead, with this status and this log."""
+
+    def __init__(self, status, log):
+        super().__init__(f"the server did not start, status {status}: {log[-2000:]}")
+        self.status, self.log = status, log
 
 
 class Program:
@@ -37,7 +48,9 @@ class Server:
 
     def __init__(self, command, log, arguments):
         self._log = log
-        ready, write = os.pipe()
+        ready, low = os.pipe()
+        write = fcntl.fcntl(low, fcntl.F_DUPFD_CLOEXEC, HIGH_DESCRIPTOR)
+        os.close(low)
         start = time.monotonic()
         with open(log, "wb") as file:
             self._process = subprocess.Popen(
@@ -48,9 +61,7 @@ class Server:
             is_ready = file.read() == b"\n"
         self.start_time = time.monotonic() - start
         if not is_ready:
-            self._process.kill()
-            self._process.wait()
-            raise AssertionError(f"the server did not start: {self.log()[-2000:]}")
+            raise NotStarted(self._ended(), self.log())
 
     def __enter__(self):
         return self
@@ -58,6 +69,9 @@ class Server:
     def stop(self):
         """SIGTERM; the exit status."""
         self._process.terminate()
+        return self._ended()
+
+    def _ended(self):
         try:
             return self._process.wait(PATIENCE)
         except subprocess.TimeoutExpired:

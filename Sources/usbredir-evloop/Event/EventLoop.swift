@@ -12,8 +12,13 @@ import CPosix
   let pointer: OpaquePointer
 
   fileprivate init(pollFiles: Bool) throws(SystemError) {
-    // What libevent would print comes to us as an error as well, and is told there.
-    unsafe event_set_log_callback { _, _ in }
+    // What libevent would print comes to us as an error as well, and is told there; but what it calls an error ends the
+    // process in libevent, behind this: no descriptors for the pipe that signals come through.
+    unsafe event_set_log_callback { severity, message in
+      let code = posixErrno()
+      guard severity == EVENT_LOG_ERR, let message = unsafe message else { return }
+      EventBase.tellEnd(unsafe String(cString: message), code)
+    }
     guard let config = unsafe event_config_new() else { throw SystemError(code: ENOMEM, "event_config_new") }
     defer { unsafe event_config_free(config) }
     unsafe event_config_set_flag(config, Int32(EVENT_BASE_FLAG_NOLOCK.rawValue))
@@ -26,6 +31,14 @@ import CPosix
 
   deinit {
     unsafe event_base_free(pointer)
+  }
+
+  /// - Parameter text: libevent's, with the system's words for `code` at its end where the system refused something.
+  private static func tellEnd(_ text: String, _ code: Int32) {
+    guard let advice = SystemError.advice(about: code) else {
+      return Log(level: .error).error("libevent: " + text)
+    }
+    Log(level: .error).error("libevent: " + text + "; " + advice)
   }
 }
 

@@ -27,8 +27,9 @@ final class Listener {
   private static let acceptsPerTurn = 16
   /// Pause after running out of descriptors or memory, in milliseconds.
   private static let retryDelay: UInt32 = 100
-  /// Guests that may wait; an export serves one.
-  private static let backlog: Int32 = 16
+  /// Guests that may wait; an export serves one, but those that come and go may be many at once. Of one more the kernel
+  /// drops the SYN, and sends its own again only a second later, tcp(7).
+  private static let backlog: Int32 = 128
 
   /// Binds the first address of `address` that works and listens. May sleep when its host is a name: a server
   /// makes its listeners before it serves anybody. A unix socket's file that nobody listens on is replaced.
@@ -89,9 +90,7 @@ final class Listener {
     retry?.start(milliseconds: Listener.retryDelay)
     guard !hasFailed else { return }
     hasFailed = true
-    unsafe owner.acceptFailed(
-      self,
-      SystemError(code: code, "accept on " + boundAddress.description, advice: "raise the limit (ulimit -n)"))
+    unsafe owner.acceptFailed(self, SystemError(code: code, "accept on " + boundAddress.description))
   }
 
   private func resume() {

@@ -15,11 +15,17 @@ struct SystemError: Error, CustomStringConvertible {
   /// - Parameters:
   ///   - code: errno, taken right behind the call that failed.
   ///   - reason: the words for a failure without errno; the text of `code` otherwise.
+  ///   - advice: what to do about it; that about `code` otherwise.
   init(code: Int32, _ operation: String, reason: String? = nil, advice: String? = nil) {
     self.code = code
     self.operation = operation
     self.reason = unsafe reason ?? String(cString: posixErrorText(code))
-    self.advice = advice
+    self.advice = advice ?? SystemError.advice(about: code)
+  }
+
+  /// What to do about a failure that has the same cause wherever it comes up; nil for all others.
+  static func advice(about code: Int32) -> String? {
+    code == EMFILE || code == ENFILE ? "raise the limit (ulimit -n)" : nil
   }
 
   var description: String {

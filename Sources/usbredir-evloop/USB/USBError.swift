@@ -53,7 +53,7 @@ extension USBError {
   private static func isExhaustion(_ code: Int32) -> Bool { code == EMFILE || code == ENFILE }
 
   private static func exhaustionText(_ code: Int32) -> String {
-    (unsafe String(cString: posixErrorText(code))) + "; raise the limit (ulimit -n)"
+    (unsafe String(cString: posixErrorText(code))) + (SystemError.advice(about: code).map { "; " + $0 } ?? "")
   }
 }
 
