@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "CPosix.h"
 
+#include <sys/prctl.h>
 #include <sys/timerfd.h>
 
 static int argumentCount;
@@ -67,6 +68,8 @@ int posixPeerHasLeft(int descriptor) {
 }
 
 void posixNameThread(const char *name) { pthread_setname_np(pthread_self(), name); }
+
+int posixForbidNewPrivileges(void) { return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); }
 
 const char *posixErrorText(int error) {
   static __thread char text[128];

@@ -89,7 +89,7 @@ class Server:
 
     def memory(self):
         """KiB that are resident now, and at most so far."""
-        fields = self._status()
+        fields = self.status()
         return int(fields["VmRSS"].split()[0]), int(fields["VmHWM"].split()[0])
 
     def descriptors(self):
@@ -102,7 +102,7 @@ class Server:
         return next(number for number in range(len(used) + 1) if str(number) not in used)
 
     def threads(self):
-        return int(self._status()["Threads"])
+        return int(self.status()["Threads"])
 
     def processor_time(self):
         """Seconds so far, of all threads."""
@@ -122,9 +122,10 @@ class Server:
     def wakeups(self):
         """How often all of its threads have been woken up so far."""
         tasks = pathlib.Path(f"/proc/{self._process.pid}/task")
-        return sum(int(self._status(task)["voluntary_ctxt_switches"]) for task in tasks.iterdir())
+        return sum(int(self.status(task)["voluntary_ctxt_switches"]) for task in tasks.iterdir())
 
-    def _status(self, path=None):
+    def status(self, path=None):
+        """What proc(5) says of the process, or of the thread at `path`: name → text."""
         text = ((path or pathlib.Path(f"/proc/{self._process.pid}")) / "status").read_text()
         return dict(line.split(":\t", 1) for line in text.splitlines() if ":\t" in line)
 

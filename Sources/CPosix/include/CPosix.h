@@ -86,6 +86,9 @@ int posixPeerHasLeft(int descriptor);
 /// pthread_setname_np(3) for the calling thread, at most 15 bytes.
 void posixNameThread(const char *name);
 
+/// prctl(2), PR_SET_NO_NEW_PRIVS: for this thread and those that it starts. 0, or -1 with errno.
+int posixForbidNewPrivileges(void);
+
 /// open(2) without a mode, close-on-exec, for files of any size; the descriptor, or -1 with errno.
 int posixOpenFile(const char *path, int flags);
 /// What stat(2) says a path leads to: S_IFREG, S_IFBLK, …; -1 with errno.

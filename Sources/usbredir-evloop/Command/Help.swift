@@ -99,6 +99,7 @@ let serveHelp = """
   Options:
     -l, --listen ADDR      listen= for a single export that has no address of its own
     -c, --connect ADDR     connect= for the same
+    -u, --user NAME        become that user when all addresses are bound and all files open
         --ready-fd N       write a newline to descriptor N and close it when everything listens
         --log-level LEVEL  error, warning, info (default) or debug
     -v, --verbose          --log-level debug

@@ -2,7 +2,8 @@
 
 let serveOptions = [
   OptionSpec("listen", "l", .required), OptionSpec("connect", "c", .required),
-  OptionSpec("ready-fd", nil, .required), OptionSpec("log-level", nil, .required),
+  OptionSpec("ready-fd", nil, .required), OptionSpec("user", "u", .required),
+  OptionSpec("log-level", nil, .required),
   OptionSpec("verbose", "v"), OptionSpec("quiet", "q"), OptionSpec("help", "h"),
 ]
 
@@ -22,6 +23,7 @@ func parseServe(_ arguments: Arguments) throws(OptionsError) -> ServerOptions {
       options.readyDescriptor = try optionValue(option) { text throws(OptionsError) in
         Int32(try parseNumber(text, 0...1_048_575))
       }
+    case "user": options.user = option.value
     case "log-level": options.logLevel = try optionValue(option, parseLogLevel)
     case "verbose": options.logLevel = .debug
     default: options.logLevel = .warning

@@ -63,6 +63,12 @@ final class Export: ListenerOwner, ConnectorOwner, SessionOwner, DeviceOpenerOwn
     dropSuccessor()
   }
 
+  /// True when guests come to it.
+  var listens: Bool {
+    if case .listen = options.transport { return true }
+    return false
+  }
+
   /// Starts to listen or to connect.
   func start() throws(SystemError) {
     switch options.transport {

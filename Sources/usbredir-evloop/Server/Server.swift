@@ -47,6 +47,8 @@ final class Server: ExportOwner {
   /// a hurried end some things are left behind.
   static func run(_ options: ServerOptions) -> Int32 {
     let log = Log(level: options.logLevel)
+    // Before libusb and the first worker start their threads.
+    Privileges.forbidNew()
     do throws(ServerError) {
       let server = try Server(options, log: log)
       try server.watchSignals()
@@ -70,7 +72,7 @@ final class Server: ExportOwner {
     }
   }
 
-  /// Begins to listen and to connect.
+  /// Begins to listen and to connect, and becomes the user that the options name.
   func start() throws(ServerError) {
     for export in options.exports {
       let source = try source(export)
@@ -83,7 +85,10 @@ final class Server: ExportOwner {
     }
     running = exports.count
     do throws(SystemError) {
-      for export in exports { try export.start() }
+      for export in exports where export.listens { try export.start() }
+      if let user = options.user { try Privileges.become(user) }
+      // Connecting is done as that user: a unix socket's mode may keep it out.
+      for export in exports where !export.listens { try export.start() }
     } catch {
       throw .system(error)
     }

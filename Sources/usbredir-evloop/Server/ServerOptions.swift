@@ -21,4 +21,6 @@ struct ServerOptions {
   var logLevel = Log.Level.info
   /// Descriptor that gets one newline and is closed as soon as every export listens or has begun to connect.
   var readyDescriptor: Int32?
+  /// Who the process is from then on; nil: who started it.
+  var user: String?
 }

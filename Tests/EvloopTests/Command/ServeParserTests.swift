@@ -13,7 +13,7 @@ extension CommandLineTests {
       let options = try serve(
         "id=046d:c31c,listen=127.0.0.1:4000", "virtual=keyboard,text=hi,listen=127.0.0.1:4001")
       #expect(options.exports.map { $0.device.description } == ["id=046d:c31c", "virtual=keyboard"])
-      #expect(options.logLevel == .info && options.readyDescriptor == nil)
+      #expect(options.logLevel == .info && options.readyDescriptor == nil && options.user == nil)
       guard case .serve = options.mode else {
         Issue.record("not serve")
         return
@@ -21,8 +21,8 @@ extension CommandLineTests {
     }
 
     @Test("options may stand behind operands; the last one wins") func optionsAnywhere() throws {
-      let options = try serve("-v", "1:2", "--listen=:4000", "--ready-fd", "3", "-q")
-      #expect(options.logLevel == .warning && options.readyDescriptor == 3)
+      let options = try serve("-v", "1:2", "--listen=:4000", "--ready-fd", "3", "-u", "a", "-q", "--user=usb")
+      #expect(options.logLevel == .warning && options.readyDescriptor == 3 && options.user == "usb")
       guard case .listen(let address) = options.exports[0].transport else {
         Issue.record("does not listen")
         return

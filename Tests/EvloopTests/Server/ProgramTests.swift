@@ -13,11 +13,12 @@ private final class Program {
   private let errors = Foundation.Pipe()
   private let output = Foundation.Pipe()
 
-  init(_ arguments: [String], under launcher: String? = nil) throws {
+  /// - Parameter options: the launcher's own.
+  init(_ arguments: [String], under launcher: String? = nil, with options: [String] = []) throws {
     // The product is built beside the test bundle.
     let product = Bundle(for: BundleMark.self).bundleURL.appending(path: "usbredir-evloop")
     process.executableURL = launcher.map { URL(filePath: $0) } ?? product
-    process.arguments = launcher == nil ? arguments : [product.path] + arguments
+    process.arguments = launcher == nil ? arguments : options + [product.path] + arguments
     process.standardInput = FileHandle.nullDevice
     process.standardError = errors
     process.standardOutput = output
@@ -47,8 +48,26 @@ private final class Program {
     return lines
   }
 
-  private func nextByte() -> UInt8? {
-    let descriptor = errors.fileHandleForReading.fileDescriptor
+  /// The next byte of standard output.
+  func outputByte() -> UInt8? { byte(of: output) }
+
+  /// What proc(5) says of each of its threads: name → words.
+  func threadStatus() throws -> [[String: [String]]] {
+    let tasks = "/proc/\(process.processIdentifier)/task"
+    return try FileManager.default.contentsOfDirectory(atPath: tasks).map { thread in
+      let text = try String(contentsOfFile: "\(tasks)/\(thread)/status", encoding: .utf8)
+      let fields = text.split(separator: "\n").map { $0.split(separator: ":", maxSplits: 1) }
+      return Dictionary(
+        uniqueKeysWithValues: fields.map {
+          (String($0[0]), $0.dropFirst().joined().split(whereSeparator: \.isWhitespace).map(String.init))
+        })
+    }
+  }
+
+  private func nextByte() -> UInt8? { byte(of: errors) }
+
+  private func byte(of pipe: Foundation.Pipe) -> UInt8? {
+    let descriptor = pipe.fileHandleForReading.fileDescriptor
     var ready = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
     var byte: UInt8 = 0
     guard unsafe poll(&ready, 1, 60_000) == 1, unsafe read(descriptor, &byte, 1) == 1 else { return nil }
@@ -201,6 +220,75 @@ struct ProgramTests {
     program.signal(SIGTERM)
     #expect(program.status() == 0)
     #expect(program.rest().output == "\n")
+  }
+
+  @Test(
+    "--user is an ordinary user with no capability, in every thread; the socket was bound before",
+    .enabled(if: geteuid() == 0, "only root can become another user"))
+  func user() throws {
+    let directory = socketPath("user")
+    #expect(unsafe mkdir(directory, 0o755) == 0)
+    defer { try? FileManager.default.removeItem(atPath: directory) }
+    let path = directory + "/socket"
+    let image = directory + "/image"
+    #expect(FileManager.default.createFile(atPath: image, contents: Data(count: 4096)))
+    let program = try Program([
+      "serve", "--ready-fd", "1", "--user", "nobody", "virtual=disk,image=\(image),listen=unix:\(path)",
+    ])
+    #expect(program.outputByte() == UInt8(ascii: "\n"))
+    guard let nobody = unsafe getpwnam("nobody") else { throw SystemError(code: ENOENT, "getpwnam") }
+    let (uid, gid) = unsafe (String(nobody.pointee.pw_uid), String(nobody.pointee.pw_gid))
+    for status in try program.threadStatus() {
+      #expect(status["Uid"] == [uid, uid, uid, uid])
+      #expect(status["Gid"] == [gid, gid, gid, gid])
+      #expect(status["Groups"] == [gid])
+      for capabilities in ["CapPrm", "CapEff", "CapAmb"] {
+        #expect(status[capabilities] == ["0000000000000000"])
+      }
+      #expect(status["NoNewPrivs"] == ["1"])
+    }
+    let guest = try connected(to: path)
+    defer { close(guest) }
+    _ = program.lines(until: "connected")
+    program.signal(SIGTERM)
+    #expect(program.status() == 0)
+    // Its directory is root's: the next start replaces it.
+    #expect(unsafe access(path, F_OK) == 0)
+    let next = try Program(["serve", "virtual=keyboard,listen=unix:\(path)"])
+    _ = next.lines(until: "listening on ")
+    next.signal(SIGTERM)
+    #expect(next.status() == 0)
+    #expect(unsafe access(path, F_OK) != 0)
+  }
+
+  @Test(
+    "--user of nobody, of root, and by an ordinary user",
+    .enabled(if: geteuid() == 0, "only root can become another user"),
+    arguments: [
+      ([], "nosuch", "--user nosuch: there is no such user; make it (adduser --system) or name another"),
+      ([], "root", "--user root: this is root, who may do everything; name an ordinary user"),
+      (
+        ["--reuid=daemon", "--regid=daemon", "--clear-groups"], "nobody",
+        "--user nobody: Operation not permitted; start the server as root, or leave the option out"
+      ),
+    ] as [([String], String, String)])
+  func userRefused(_ launch: [String], _ user: String, _ text: String) throws {
+    let arguments = ["serve", "--user", user, "virtual=keyboard,listen=127.0.0.1:0"]
+    let program =
+      launch.isEmpty
+      ? try Program(arguments) : try Program(arguments, under: "/usr/bin/setpriv", with: launch)
+    #expect(program.status() == 1)
+    #expect(program.rest().errors.hasSuffix("usbredir-evloop: error: \(text)\n"))
+  }
+
+  @Test("--user of who it is already", .enabled(if: geteuid() == 0, "only root can become another user"))
+  func userAlready() throws {
+    let program = try Program(
+      ["serve", "--user", "nobody", "virtual=keyboard,listen=127.0.0.1:0"], under: "/usr/bin/setpriv",
+      with: ["--reuid=nobody", "--regid=nogroup", "--clear-groups"])
+    _ = program.lines(until: "listening on ")
+    program.signal(SIGTERM)
+    #expect(program.status() == 0)
   }
 
   @Test("probe against serve: what is asked for is done in order, and a failure is a status")
