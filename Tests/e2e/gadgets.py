@@ -1,5 +1,6 @@
 """USB devices of machine A, made with configfs. One function describes one gadget; a new one goes beside it."""
 
+import contextlib
 from dataclasses import dataclass
 
 import keyboard
@@ -28,10 +29,21 @@ def boot_keyboard():
         "protocol": "1", "subclass": "1", "report_length": "8", "report_desc": BOOT_KEYBOARD_REPORTS})
 
 
-def type_keys(machine, keys):
-    """Presses and releases keys of the keyboard that was made first."""
+def type_keys(machine, keys, number=0):
+    """Presses and releases keys of the keyboard that was made as number so and so."""
     usages = " ".join(f"{keyboard.USAGES[key]:x}" for key in keys)
-    machine.run(f"echo {usages} | hidg type /dev/hidg0", timeout=120)
+    machine.run(f"echo {usages} | hidg type /dev/hidg{number}", timeout=120)
+
+
+@contextlib.contextmanager
+def typing(machine, number=0):
+    """One key again and again, without end. What the driver was given last may still be on its way afterwards."""
+    machine.run(f"(yes 4 | hidg type /dev/hidg{number}) >/dev/null 2>&1 &")
+    try:
+        yield
+    finally:
+        machine.run("killall hidg")
+        wait_until(lambda: not machine.holds("pidof hidg >/dev/null"), 60, "the end of typing")
 
 
 def disk(path):

@@ -24,6 +24,10 @@ GUEST_MODULES = ["xhci-pci", "ehci-pci", "usbhid", "hid-generic", "evdev", "usb-
 HOST_MODULES = [
     "e1000", "usbhid", "hid-generic", "usb-storage", "sd_mod", "dummy_hcd num=3", "usb_f_hid", "usb_f_mass_storage"]
 
+# Machine A's cable goes to a hub, and another from there to the rest of the world. Without the first A's kernel knows
+# that it is cut off, without the second it hears nothing more.
+NEAR_CABLE, FAR_CABLE = "near", "far"
+
 SERVER_IN_MACHINE = "bin/usbredir-evloop"
 
 
@@ -48,7 +52,9 @@ class Lab:
             programs["bin/udevd"] = self._of_host.udevd()
         forwards = [f",hostfwd=tcp:127.0.0.1:{port}-10.0.2.15:{4000 + i}" for i, port in enumerate(ports)]
         return self._start("A", self._of_host, [*HOST_MODULES, *modules], programs, [
-            "-netdev", f"user,id=net0,restrict=on{''.join(forwards)}", "-device", "e1000,netdev=net0,romfile=",
+            "-netdev", f"user,id={FAR_CABLE},restrict=on{''.join(forwards)}",
+            "-netdev", f"hubport,hubid=0,id=port0,netdev={FAR_CABLE}", "-netdev", f"hubport,hubid=0,id={NEAR_CABLE}",
+            "-device", f"e1000,netdev={NEAR_CABLE},romfile=",
             *arguments], memory)
 
     def usb_guest(self, controllers, redirections, modules=()):

@@ -57,7 +57,8 @@ class MachineServer:
     def __init__(self, machine, program, exports):
         self._machine = machine
         machine.run(
-            f"(sh -c 'echo $$ >/run/server.pid; exec {program} \"$@\"' sh serve {' '.join(exports)}"
+            "rm -f /run/server.status;"
+            f" (sh -c 'echo $$ >/run/server.pid; exec {program} \"$@\"' sh serve {' '.join(exports)}"
             " >/run/server.log 2>&1; echo $? >/run/server.status) >/dev/null 2>&1 &")
 
     def wait_listening(self, port):
@@ -72,6 +73,10 @@ class MachineServer:
     def proc(self, file):
         """A file of the process in /proc, or several by a pattern."""
         return self._machine.run(f"cat /proc/$(cat /run/server.pid)/{file}")
+
+    def descriptors(self):
+        """How many are open."""
+        return int(self._machine.run("ls /proc/$(cat /run/server.pid)/fd | wc -l"))
 
     def log(self):
         return self._machine.run("cat /run/server.log", timeout=20)

@@ -1,6 +1,7 @@
 """A virtual machine: QEMU without KVM, one shell on a serial port, everything under a timeout.
 
     driver ──unix socket── second serial port: a shell, one command a line, an end marker after its output
+    Monitor ──── unix socket ── QEMU itself
     console.log ◀───────── first serial port: the kernel's messages
     qemu.log    ◀───────── stderr of QEMU, among it what usb-redir says with debug=2
 """
@@ -13,6 +14,7 @@ import socket
 import subprocess
 import time
 
+from qmp import Monitor
 from steps import expect, wait_until
 
 # No scenario is meant to take so long: this ends a machine whose driver was killed.
@@ -37,13 +39,14 @@ class VM:
             "-kernel", str(kernel.image), "-initrd", str(self.directory / "initramfs"),
             "-append", f"{KERNEL_ARGUMENTS} {architecture.kernel_arguments} shell={architecture.shell}",
             "-serial", f"file:{self.directory}/console.log",
+            "-qmp", f"unix:{self.directory}/qmp,server=on,wait=off",
             "-chardev", f"socket,id=shell,path={self.directory}/shell,server=on,wait=off", *architecture.second_port,
             *arguments]
         with open(self.log, "wb") as log:
             self._process = subprocess.Popen(
                 ["timeout", "--kill-after=5", str(LIFETIME), *command],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        self._shell = None
+        self._shell = self._monitor = None
         self._pending = b""
         self._booted = False
         try:
@@ -77,6 +80,15 @@ class VM:
         """Whether a shell command succeeds in the machine."""
         return self.run(f"if {command}; then echo yes; fi") == "yes"
 
+    def set_link(self, name, is_up):
+        """Plugs in or pulls out the network cable of an end with this name. Nobody is told but who has the cable."""
+        self._command("set_link", {"name": name, "up": is_up})
+
+    def has_connection(self, port):
+        """Whether QEMU's own network has an established connection that came in at this port of the build machine."""
+        table = self._command("human-monitor-command", {"command-line": "info usernet"})
+        return re.search(rf"TCP\[ESTABLISHED\].* 127\.0\.0\.1 +{port} ", table) is not None
+
     def wait_aborted(self, assertion):
         """Waits until QEMU itself has ended this machine, by SIGABRT and with `assertion` (a pattern) in its log."""
         # `timeout` ends by the signal that ended its child.
@@ -94,8 +106,14 @@ class VM:
             # Without a pid QEMU has not come far; `timeout` hands the signal on.
             os.kill(int(pid), signal.SIGKILL) if pid else self._process.terminate()
         self._process.wait()
-        if self._shell:
-            self._shell.close()
+        for connection in (self._shell, self._monitor):
+            if connection:
+                connection.close()
+
+    def _command(self, name, arguments):
+        if not self._monitor:
+            self._monitor = Monitor(self.directory / "qmp")
+        return self._monitor.command(name, arguments)
 
     def _connect(self):
         shell = socket.socket(socket.AF_UNIX)

@@ -9,6 +9,7 @@ struct TransportOptions {
   /// Unanswered questions that end the connection, 1 or more. TCP_KEEPCNT
   var keepaliveProbes: UInt32 = 3
   /// Milliseconds that sent data may stay unacknowledged; 0 leaves it to the kernel. TCP_USER_TIMEOUT (B7.2)
+  /// Unless it is 0, the kernel ends an idle connection by this as well, and not by the number of unanswered questions.
   var userTimeout: UInt32 = 25_000
   /// Unanswered window probes that end the connection of a guest that does not read; 0 never ends it (B7.2).
   var windowProbes: UInt32 = 5

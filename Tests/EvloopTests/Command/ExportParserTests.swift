@@ -86,6 +86,19 @@ struct ExportParserTests {
       transport.keepaliveIdle == 10 && transport.keepaliveInterval == 5 && transport.keepaliveProbes == 3)
   }
 
+  /// Linux lets the user timeout decide when an idle connection has been silent for too long (B7.2).
+  @Test(
+    "a short keepalive is not outlasted by the user timeout, unless that is given",
+    arguments: [
+      ("keepalive=1:1:2", 3000), ("keepalive=7", 22_000), ("keepalive=3600", 25_000),
+      ("keepalive=off", 25_000),
+      ("keepalive=32767:32767:127", 25_000), ("keepalive=1:1:2,user-timeout=9", 9000),
+      ("user-timeout=0,keepalive=1:1:2", 0),
+    ])
+  func silenceOfPeers(words: String, userTimeout: UInt32) throws {
+    #expect(try parseExport("1:2,listen=:1," + words).transportOptions.userTimeout == userTimeout)
+  }
+
   @Test func everyLimit() throws {
     let export = try parseExport(
       "1:2,connect=h:1,reconnect=9,name=pedal,interrupt-depth=64,max-transfer=64K,max-requests=7,"

@@ -2,34 +2,14 @@
 time, and the next guest has it.
 """
 
-import contextlib
-import socket
-import struct
 import time
 
 from client import BULK_IN, STAMPED, Client, Neighbour
+from connections import HELLO_LENGTH, WAYS, greet, reset, silent, until_closed
 from simulated import wait_until
 from steps import expect
 
 PORTS = ("port=1-1", "port=1-2")
-# Bytes of a hello with its capabilities.
-HELLO_LENGTH = 12 + 64 + 4
-
-
-def silent(port):
-    """A connection that says nothing."""
-    return socket.create_connection(("127.0.0.1", port), 30)
-
-
-def reset(connection):
-    """Closes it with RST instead of FIN."""
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    connection.close()
-
-
-def half_close(connection):
-    """FIN, and the guest still reads."""
-    connection.shutdown(socket.SHUT_WR)
 
 
 def given_back(counters):
@@ -57,9 +37,6 @@ def works(port):
         guest.wait_reports(100)
 
 
-WAYS = {"RST": reset, "FIN": socket.socket.close, "half-closed": half_close}
-
-
 def in_each_way(lab):
     rounds = 3 if lab.is_quick else 30
     with lab.serving(*PORTS, options=STAMPED) as (simulation, server, ports), Neighbour(ports[1]):
@@ -82,7 +59,7 @@ def storm(lab):
         for number in range(count):
             connection = silent(ports[0])
             if number % 2:
-                connection.sendall(struct.pack("<III", 0, 68, 0) + b"storm".ljust(64, b"\0") + struct.pack("<I", 0x70))
+                greet(connection)
             reset(connection) if number % 4 < 2 else connection.close()
         wait_given_back(simulation)
         wait_until(lambda: server.descriptors() <= files, "the end of all connections")
@@ -103,15 +80,6 @@ def second_guest(lab):
             second.start()
             second.wait_reports(100)
             until_closed(first._socket)
-
-
-def until_closed(connection):
-    """The last that was received before the end of the connection: nothing, if the end was the first."""
-    last = b""
-    with contextlib.suppress(ConnectionResetError):
-        while data := connection.recv(1 << 18):
-            last = data
-    return last
 
 
 def hello_timeout(lab):
