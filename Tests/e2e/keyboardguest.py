@@ -3,24 +3,35 @@
 import keyboard
 from steps import expect, expect_same
 from usbguest import (
-    ENDPOINT_INFO, INTERRUPT_PACKET, INTERRUPT_RECEIVING_STATUS, START_INTERRUPT_RECEIVING, SUCCESS, Guest)
+    DEVICE_CONNECT, DEVICE_DISCONNECT, ENDPOINT_INFO, INTERRUPT_PACKET, INTERRUPT_RECEIVING_STATUS,
+    START_INTERRUPT_RECEIVING, SUCCESS, Guest)
 
+DEVICE_DISCONNECT_ACK = 24
 INTERRUPT = 3
 REPORT_LENGTH = 8
 
 
 class KeyboardGuest(Guest):
-    """Receives reports once it is made."""
+    """Receives reports once it is made, or once `wait_plugged` has come back."""
 
-    def __init__(self, port):
-        super().__init__(port)
-        # 16 OUT endpoints, then 16 IN.
-        types = self.announcement[ENDPOINT_INFO][:32]
-        endpoint = 0x80 | types.index(INTERRUPT, 16) - 16
-        self._next_id = 0
-        self.send(START_INTERRUPT_RECEIVING, 0, bytes([endpoint]))
-        status = self.answer(INTERRUPT_RECEIVING_STATUS, 0)
-        expect_same("status and endpoint of receiving", bytes([SUCCESS, endpoint]), status[:2])
+    def __init__(self, port, is_plugged=True):
+        super().__init__(port, expects_device=is_plugged)
+        if is_plugged:
+            self._receive()
+
+    def wait_unplugged(self):
+        """Takes reports until then."""
+        while (packet := self._expect_packet()).kind != DEVICE_DISCONNECT:
+            expect("kind of a packet before the device is gone", INTERRUPT_PACKET, packet.kind)
+        self.send(DEVICE_DISCONNECT_ACK, 0)
+
+    def wait_plugged(self):
+        """Takes the announcement."""
+        self.announcement.clear()
+        while DEVICE_CONNECT not in self.announcement:
+            packet = self._expect_packet()
+            self.announcement[packet.kind] = packet.body
+        self._receive()
 
     def take_report(self):
         """The usages of the keys that are down."""
@@ -49,3 +60,18 @@ class KeyboardGuest(Guest):
         self._next_id += 1
         expect("status of a report", SUCCESS, body[1])
         return body[4:]
+
+    def _expect_packet(self):
+        packet = self.packet()
+        if packet is None:
+            raise AssertionError("the server closed the connection")
+        return packet
+
+    def _receive(self):
+        # 16 OUT endpoints, then 16 IN.
+        types = self.announcement[ENDPOINT_INFO][:32]
+        endpoint = 0x80 | types.index(INTERRUPT, 16) - 16
+        self._next_id = 0
+        self.send(START_INTERRUPT_RECEIVING, 0, bytes([endpoint]))
+        status = self.answer(INTERRUPT_RECEIVING_STATUS, 0)
+        expect_same("status and endpoint of receiving", bytes([SUCCESS, endpoint]), status[:2])

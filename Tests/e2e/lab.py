@@ -22,7 +22,7 @@ GUEST_MODULES = ["xhci-pci", "ehci-pci", "usbhid", "hid-generic", "evdev", "usb-
 
 # One bus per gadget, and the drivers of a real usb-host first: the server has to take a device from them.
 HOST_MODULES = [
-    "e1000", "usbhid", "hid-generic", "usb-storage", "sd_mod", "dummy_hcd num=3", "usb_f_hid", "usb_f_mass_storage"]
+    "e1000", "usbhid", "hid-generic", "usb-storage", "sd_mod", "dummy_hcd num=4", "usb_f_hid", "usb_f_mass_storage"]
 
 # Machine A's cable goes to a hub, and another from there to the rest of the world. Without the first A's kernel knows
 # that it is cut off, without the second it hears nothing more.
@@ -72,10 +72,12 @@ class Lab:
         self._local.append(server)
         return server
 
-    def serve_in(self, host, devices):
-        """The server in machine A, listening: the `devices` that it exports are to be had at the ports 4000, 4001…"""
+    def serve_in(self, host, devices, program=f"/{SERVER_IN_MACHINE}", options=()):
+        """The server in machine A, listening: the `devices` that it exports are to be had at the ports 4000, 4001…
+        `program`: a command that becomes the server when `serve` and so on are added.
+        """
         exports = {4000 + i: f"{device},listen=0.0.0.0:{4000 + i}" for i, device in enumerate(devices)}
-        server = MachineServer(host, f"/{SERVER_IN_MACHINE}", exports.values())
+        server = MachineServer(host, program, [*options, *exports.values()])
         self._servers.append(server)
         for port in exports:
             server.wait_listening(port)

@@ -54,11 +54,11 @@ class LocalServer:
 class MachineServer:
     """The server in machine A, where it ends with the machine."""
 
-    def __init__(self, machine, program, exports):
+    def __init__(self, machine, program, arguments):
         self._machine = machine
         machine.run(
             "rm -f /run/server.status;"
-            f" (sh -c 'echo $$ >/run/server.pid; exec {program} \"$@\"' sh serve {' '.join(exports)}"
+            f" (sh -c 'echo $$ >/run/server.pid; exec {program} \"$@\"' sh serve {' '.join(arguments)}"
             " >/run/server.log 2>&1; echo $? >/run/server.status) >/dev/null 2>&1 &")
 
     def wait_listening(self, port):

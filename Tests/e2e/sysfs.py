@@ -8,6 +8,11 @@ def node(machine, serial):
     return _of(machine, serial, "printf '/dev/bus/usb/%03d/%03d' $(cat $d/busnum) $(cat $d/devnum)")
 
 
+def place(machine, serial):
+    """Where it is plugged in: bus and ports, such as 1-1."""
+    return _of(machine, serial, "printf $d")
+
+
 def driver(machine, serial):
     """Name of the driver that has its first interface, "none" if none has it, empty if it is not there."""
     return _of(machine, serial, "basename $(readlink $d:1.0/driver || echo none)")

@@ -8,16 +8,13 @@ A connection whose guest was switched off looks like one of which the far cable 
 
 import contextlib
 
-import gadgets
-import keyboard
-import sysfs
 from connections import WAYS, reset, silent, until_closed
 from keyboardguest import KeyboardGuest
 from lab import FAR_CABLE, NEAR_CABLE, free_port
+from seat import KEYS, Seat
 from steps import expect, wait_until
 
 COUNT = 3
-KEYS = keyboard.sample_keys(20)
 FEW_KEYS = KEYS[:5]
 # So many reports have come when a guest vanishes amid them.
 AMID = 20
@@ -27,42 +24,6 @@ STORM = 1000
 OPEN_ENDED = ["hello-timeout=60", "hello-timeout=1", "takeover"]
 # The first two are given up by what is called so here, the third with the server's defaults survives the same.
 SHORT_LIVED = ["keepalive=1:1:2", "keepalive=off,user-timeout=3", "name=patient"]
-
-
-class Seat:
-    """One of A's keyboards, and the port of this computer that leads to its export."""
-
-    def __init__(self, host, number, port):
-        self.port, self._host, self._number = port, host, number
-        self.serial = f"E2E000{number + 1}"
-        gadgets.Gadget(host, number, gadgets.boot_keyboard(), self.serial).bind()
-
-    def guest(self):
-        guest = KeyboardGuest(self.port)
-        expect("driver in A", "usbfs", self.driver())
-        return guest
-
-    def type(self, keys):
-        gadgets.type_keys(self._host, keys, self._number)
-
-    def typing(self):
-        return gadgets.typing(self._host, self._number)
-
-    def driver(self):
-        return sysfs.driver(self._host, self.serial)
-
-    def wait_back(self):
-        sysfs.wait_driver(self._host, self.serial, "usbhid")
-
-    def works(self, guest):
-        self.type(KEYS)
-        guest.take_keys(KEYS)
-
-    def serves(self):
-        """The next guest has the keyboard, and gets every key."""
-        with self.guest() as guest:
-            self.works(guest)
-        self.wait_back()
 
 
 def run(lab):
@@ -76,8 +37,7 @@ def run(lab):
             seat.wait_back()
 
     def serve(options):
-        return lab.serve_in(host, [
-            f"id={gadgets.DEVICE_ID},serial={seat.serial},{words}" for seat, words in zip(seats, options)])
+        return lab.serve_in(host, [f"{seat.selector},{words}" for seat, words in zip(seats, options)])
 
     with lab.step("the server listens"):
         server = serve(OPEN_ENDED)
