@@ -104,11 +104,6 @@ class Server:
     def threads(self):
         return int(self.status()["Threads"])
 
-    def processor_time(self):
-        """Seconds so far, of all threads."""
-        fields = pathlib.Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
     @contextlib.contextmanager
     def limited(self, kind, limit):
         """It may have so much of a resource (setrlimit(2)), and afterwards as much as before."""

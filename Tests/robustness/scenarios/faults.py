@@ -12,6 +12,8 @@ from usbguest import (ALT_SETTING_STATUS, BULK_PACKET, CONFIGURATION_STATUS, CON
 
 PORTS = ("port=1-1", "port=1-2")
 BABBLE = 6
+# More errors than a stream may have: 16 in a row, and before that each of 32 posted transfers may bring a report in between.
+ENDLESS = 1000
 
 
 @contextlib.contextmanager
@@ -23,6 +25,9 @@ def scene(lab):
         guest.wait_reports(100)
         yield simulation, guest
         works(guest)
+        # What sleeps does so for longer: who waited for it would show.
+        if neighbour.longest_gap > 0.75 * sleep_of(lab) / 1000:
+            raise AssertionError(f"the neighbour had no report for {neighbour.longest_gap:.1f} s")
         lab.note(f"the neighbour's longest gap: {neighbour.longest_gap * 1000:.0f} ms")
 
 
@@ -41,7 +46,10 @@ def control(guest, id):
 
 def until_ended(guest):
     """A stream that cannot go on: a packet first, then its status (B4.6)."""
-    guest.wait(INTERRUPT_RECEIVING_STATUS)
+    most = len(guest.errors) + ENDLESS
+    while guest.wait(INTERRUPT_PACKET, INTERRUPT_RECEIVING_STATUS).kind == INTERRUPT_PACKET:
+        if len(guest.errors) > most:
+            raise AssertionError(f"{ENDLESS} errors do not end the stream")
     expect("the stream's last packet", [STALL], guest.errors[-1:])
 
 

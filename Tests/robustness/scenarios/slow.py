@@ -122,6 +122,8 @@ def isochronous(lab):
         dropped = int(re.search(r"(\d+) iso packets dropped", server.log())[1])
         if missing == 0 or dropped != missing:
             raise AssertionError(f"{missing} isochronous packets are missing, {dropped} were counted")
+        if "dropping packets of" not in server.log():
+            raise AssertionError("the log does not say that packets are dropped")
         within(most - before, OUTPUT + SOME)
         lab.note(f"{seconds(lab)} s: the server grew by {most - before} KiB; {missing} of {last + 1} packets were dropped, and "
                  f"counted")
@@ -143,12 +145,12 @@ def requests_without_reading(lab):
         lab.note(f"{count} requests of {LENGTH} bytes: the server grew by {most - before} KiB; all were answered in their order")
 
 
-def flood(lab):
+def flood(lab, pause=0):
     """A guest that sends without end and reads nothing: it is held up, or is sent away; the next one finds the device."""
     with lab.serving(*SOURCE, options=STAMPED) as (_, server, ports), Neighbour(ports[1]):
         before = server.memory()[0]
         with Client(ports[0]) as guest:
-            sent = pour(guest, seconds(lab))
+            sent = pour(guest, seconds(lab), pause)
         most = server.memory()[1]
         with Client(ports[0]) as guest:
             guest.send_bulk(1, SOURCE_IN, LENGTH)
@@ -158,8 +160,13 @@ def flood(lab):
         lab.note(f"{sent} KiB of requests, then {end}: the server grew by {most - before} KiB at most")
 
 
-def pour(guest, seconds):
-    """Sends bulk and control requests for so long, or until the server has had enough; KiB sent."""
+def paced_flood(lab):
+    """The same in portions that are answered before the next: only what waits for the guest can hold it up."""
+    flood(lab, pause=0.02)
+
+
+def pour(guest, seconds, pause):
+    """Sends bulk and control requests for so long, a hundred of each at once, or until the server has had enough; KiB sent."""
     bulk = struct.pack("<IIQ", BULK_PACKET, 10, 7) + guest.bulk_header(SOURCE_IN, LENGTH)
     control = struct.pack("<IIQBBBBHHH", CONTROL_PACKET, 10, 8, 0x80, 6, 0x80, 0, 0x100, 0, 18)
     packets = (bulk + control) * 100
@@ -175,6 +182,7 @@ def pour(guest, seconds):
         except (ConnectionResetError, BrokenPipeError):
             break
         sent, offset = sent + count, (offset + count) % len(packets)
+        time.sleep(pause)
     return sent // 1024
 
 
@@ -200,5 +208,6 @@ SCENARIOS = {
     "guest-not-reading-isochronous": isochronous,
     "guest-with-1000-requests": requests_without_reading,
     "guest-flooding": flood,
+    "guest-flooding-in-portions": paced_flood,
     "guest-sending-a-byte-a-second": slow_sender,
 }
