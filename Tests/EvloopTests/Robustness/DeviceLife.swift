@@ -11,6 +11,9 @@ final class DeviceLife {
   /// What happens, and at which step of which kind (nil: of any); once.
   typealias Fault = (step: Int, kind: SteppingDevice.Step?, happens: (DeviceLife) -> SteppingDevice.Fault)
 
+  /// Nanoseconds between errors and the next attempt, at most.
+  private static let longestPause: UInt64 = 100_000_000
+
   let guest: GuestHarness
   let device: SteppingDevice
   private(set) var faults: [String] = []
@@ -22,13 +25,14 @@ final class DeviceLife {
   private var lastAnswer: [String: UInt64] = [:]
   private var nextID: UInt64 = 100
   private var isAnnounced = true
+  private let clock = ManualClock()
   private let fault: Fault
   private let mayFail: Bool
 
   /// - Parameter mayFail: requests may fail though the device is there.
   init(transfersTellFirst: Bool = false, mayFail: Bool = false, fault: Fault) throws {
     self.mayFail = mayFail
-    let loop = try EventLoop()
+    let loop = try EventLoop(clock: clock)
     self.fault = fault
     device = SteppingDevice(loop: loop, transfersTellFirst: transfersTellFirst)
     var limits = SessionLimits()
@@ -68,8 +72,18 @@ final class DeviceLife {
     return nextID
   }
 
-  func settle() {
+  /// Turns until nothing happens any more, pauses that errors make included: how many steps there are is no matter of time.
+  private func rest() {
     guest.settle()
+    while guest.loop.timers.nextDeadline.map({ $0 <= clock.now + DeviceLife.longestPause }) == true {
+      clock.advance(nanoseconds: DeviceLife.longestPause)
+      guest.loop.timers.fireDue()
+      guest.settle()
+    }
+  }
+
+  func settle() {
+    rest()
     check()
   }
 
@@ -160,15 +174,12 @@ final class DeviceLife {
     send(guest.setConfiguration(1, 2))
     send(guest.setConfiguration(2, 1))
     send(guest.stop(3) + guest.start(4))
-    // What the script left, and the pauses that errors make.
-    let isRead = guest.loop.turns { [life = Unowned(self)] in life.value.scripted.pending(.interruptIn) == 0 }
-    if !isRead { faults.append("the device's reports are not taken afterwards") }
-    guest.settle()
+    rest()
+    if scripted.pending(.interruptIn) > 0 { faults.append("the device's reports are not taken afterwards") }
     _ = guest.take()
     scripted.report(.interruptIn, [7])
     send(guest.bulkOut(5, [1, 2]))
-    guest.wait(forPackets: 2)
-    guest.settle()
+    rest()
     let words = guest.take()
     if !words.contains(where: { $0.hasPrefix("interrupt 81 #") && $0.hasSuffix(" success 1 07") }) {
       faults.append("no report afterwards, but \(words)")
