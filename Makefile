@@ -121,7 +121,13 @@ memcheck: $(NATIVE)
 	@tools/install-packages memcheck
 	tools/memcheck $(NATIVE)
 
-robustness: build bench-tools $(NATIVE)
+SCARCITY = build/robustness/scarcity.so
+$(SCARCITY): Tests/robustness/scarcity.c
+	@mkdir -p $(@D)
+	@echo "compiling $(notdir $@)"
+	@gcc -std=gnu11 -O2 -Wall -Wextra -Werror -shared -fPIC -o $@ $< -ldl
+
+robustness: build bench-tools $(NATIVE) $(SCARCITY)
 	@tools/install-packages robustness
 	Tests/robustness/run $(if $(QUICK),--quick) $(RELEASE) $(NATIVE)
 

@@ -112,7 +112,7 @@ let isPreloaded: Bool = {
 
   /// What enumeration says of it.
   var info: USBDeviceInfo? {
-    unsafe MockedBus.shared.system.devices().first { $0.bus == busNumber && $0.address == address }
+    unsafe (try? MockedBus.shared.system.devices())?.first { $0.bus == busNumber && $0.address == address }
   }
 
   func fail(_ request: MockedRequest, _ error: Int32, count: Int32 = 1, after passes: Int32 = 0) {

@@ -31,16 +31,22 @@ class Lab:
         return self.log.read_text(errors="replace").splitlines()[-count:] if self.log.exists() else []
 
     @contextlib.contextmanager
-    def serving(self, *exports, devices=2, rate=1000, options=()):
+    def serving(self, *exports, devices=2, rate=1000, options=(), scarcity=None):
         """Simulated devices and a server with these exports on them, `{N}` standing for its N-th port; gives both, and
         the ports. The server has to end well.
         """
+        with Simulation(devices, rate, options) as simulation, \
+                self.serving_on(simulation, *exports, scarcity=scarcity) as (server, ports):
+            yield simulation, server, ports
+
+    @contextlib.contextmanager
+    def serving_on(self, simulation, *exports, scarcity=None):
+        """The same on devices that are there already."""
         ports = free_ports(len(exports))
-        with Simulation(devices, rate, options) as simulation:
-            program = Program(self.binary, [str(SIMULATOR), "run", simulation.name])
-            places = [f"{export},listen=127.0.0.1:{port}" for export, port in zip(exports, ports)]
-            with program.serve(self.log, *places) as server:
-                yield simulation, server, ports
+        program = Program(self.binary, [*(scarcity.launcher if scarcity else ()), str(SIMULATOR), "run", simulation.name])
+        places = [f"{export},listen=127.0.0.1:{port}" for export, port in zip(exports, ports)]
+        with program.serve(self.log, *places) as server:
+            yield server, ports
         for word in ("AddressSanitizer", "Fatal error", "runtime error"):
             if word in self.log.read_text(errors="replace"):
                 raise AssertionError(f"the server's log has '{word}'")

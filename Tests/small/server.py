@@ -92,6 +92,10 @@ class Server:
         fields = self.status()
         return int(fields["VmRSS"].split()[0]), int(fields["VmHWM"].split()[0])
 
+    def data(self):
+        """KiB of its own that it may write: what RLIMIT_DATA counts."""
+        return int(self._status()["VmData"].split()[0])
+
     def descriptors(self):
         """How many are open."""
         return len(os.listdir(f"/proc/{self._process.pid}/fd"))

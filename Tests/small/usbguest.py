@@ -9,7 +9,7 @@ import struct
 (HELLO, DEVICE_CONNECT, DEVICE_DISCONNECT, RESET, INTERFACE_INFO, ENDPOINT_INFO, SET_CONFIGURATION, GET_CONFIGURATION,
  CONFIGURATION_STATUS, SET_ALT_SETTING, GET_ALT_SETTING, ALT_SETTING_STATUS, START_ISO_STREAM, STOP_ISO_STREAM,
  ISO_STREAM_STATUS, START_INTERRUPT_RECEIVING, STOP_INTERRUPT_RECEIVING, INTERRUPT_RECEIVING_STATUS) = range(18)
-CANCEL_DATA_PACKET, START_BULK_RECEIVING, BULK_RECEIVING_STATUS = 21, 25, 27
+CANCEL_DATA_PACKET, START_BULK_RECEIVING, STOP_BULK_RECEIVING, BULK_RECEIVING_STATUS = 21, 25, 26, 27
 CONTROL_PACKET, BULK_PACKET, ISO_PACKET, INTERRUPT_PACKET, BUFFERED_BULK_PACKET = range(100, 105)
 
 SUCCESS, CANCELLED, INVAL, IOERROR, STALL = range(5)
@@ -27,8 +27,8 @@ class Guest:
     without any word.
     """
 
-    def __init__(self, port, capabilities=ALL, expects_device=True):
-        self._socket = socket.create_connection(("127.0.0.1", port), PATIENCE)
+    def __init__(self, port, capabilities=ALL, expects_device=True, patience=PATIENCE):
+        self._socket = socket.create_connection(("127.0.0.1", port), patience)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._bytes = bytearray()
         words = b"" if capabilities is None else struct.pack("<I", capabilities)
@@ -44,6 +44,8 @@ class Guest:
         self.announcement = {}
         while expects_device and DEVICE_CONNECT not in self.announcement:
             packet = self.packet()
+            if packet is None:
+                raise AssertionError("the server closed the connection instead of announcing its device")
             self.announcement[packet.kind] = packet.body
 
     def __enter__(self):

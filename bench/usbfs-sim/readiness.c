@@ -31,17 +31,19 @@ void readiness_settle(int descriptor, const struct sim_file *file, bool is_raise
   }
 }
 
-/// One beyond the maximum is POLLERR. Only the kernel's own signals count so far: that of an asynchronous read, here of nothing.
+/// One beyond the maximum is POLLERR. Only the kernel's own signals count so far: that of an asynchronous read, here of nothing. It
+/// wakes who waits for reading alone, as usbfs does not: the others are woken by the descriptor's being writable right before.
 bool readiness_break(int descriptor) {
   int ends[2];
   aio_context_t context = 0;
   if (pipe(ends) < 0) return false;
   close(ends[1]);
-  readiness_lower(descriptor);
   struct iocb block = {.aio_lio_opcode = IOCB_CMD_POLL, .aio_fildes = (uint32_t)ends[0], .aio_buf = POLLHUP | POLLIN,
                        .aio_flags = IOCB_FLAG_RESFD, .aio_resfd = (uint32_t)descriptor};
   struct iocb *blocks[] = {&block};
   if (syscall(SYS_io_setup, 1, &context) == 0) {
+    readiness_raise(descriptor);
+    readiness_lower(descriptor);
     syscall(SYS_io_submit, context, 1, blocks);
     syscall(SYS_io_destroy, context);
   }

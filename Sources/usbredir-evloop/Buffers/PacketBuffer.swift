@@ -48,11 +48,11 @@ enum SendOrder {
   /// Where it goes when it is released; nil while it lies there.
   fileprivate var pool: BufferPool?
 
-  /// Allocates; only `BufferPool` does.
-  fileprivate init(capacity: Int) {
+  /// Allocates; only `BufferPool` does. nil when there is no memory.
+  fileprivate init?(capacity: Int) {
+    let size = PacketBuffer.linkSize + PacketBuffer.headroom + capacity
+    guard let block = unsafe Memory.allocate(size) else { return nil }
     self.capacity = capacity
-    let block = UnsafeMutableRawPointer.allocate(
-      byteCount: PacketBuffer.linkSize + PacketBuffer.headroom + capacity, alignment: 16)
     unsafe link = block.bindMemory(to: PacketLink.self, capacity: 1)
     unsafe memory = block + PacketBuffer.linkSize
     // Not zeroed: megabytes for a guest that starts and stops would cost every session time, and only what was written
@@ -61,7 +61,7 @@ enum SendOrder {
   }
 
   deinit {
-    unsafe UnsafeMutableRawPointer(link).deallocate()
+    unsafe Memory.free(link)
   }
 
   /// Bytes from `start` to `end`: what goes to the socket.
@@ -171,14 +171,21 @@ final class BufferPool {
     self.keep = keep
   }
 
-  /// An empty buffer, from the free list or new.
+  /// An empty buffer, from the free list or new. For sizes of ours: without memory for these nothing goes on.
   func take() -> PacketBuffer {
-    inUse += 1
+    guard let buffer = takeIfPossible() else { preconditionFailure("no memory") }
+    return buffer
+  }
+
+  /// As `take`; nil when there is no memory.
+  func takeIfPossible() -> PacketBuffer? {
     guard let buffer = free else {
-      let new = PacketBuffer(capacity: capacity)
+      guard let new = PacketBuffer(capacity: capacity) else { return nil }
+      inUse += 1
       new.pool = self
       return new
     }
+    inUse += 1
     free = buffer.next
     buffer.next = nil
     buffer.pool = self

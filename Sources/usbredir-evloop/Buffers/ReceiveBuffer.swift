@@ -32,7 +32,7 @@
   }
 
   deinit {
-    if capacity > regionCapacity { unsafe memory.deallocate() }
+    if capacity > regionCapacity { unsafe Memory.free(memory) }
     unsafe region.deallocate()
   }
 
@@ -67,17 +67,19 @@
     received = 0
   }
 
-  /// Room behind the unread bytes: by moving them to the front, then by growing towards `wanted`.
-  private func makeRoom() {
+  /// Room behind the unread bytes: by moving them to the front, then by growing towards `wanted`. False when there is
+  /// none and no memory to grow.
+  @discardableResult
+  func makeRoom() -> Bool {
     shrinkIfIdle()
-    guard received == capacity || taken + wanted > capacity else { return }
+    guard received == capacity || taken + wanted > capacity else { return true }
     if taken > 0 {
       unsafe memory.copyMemory(from: memory + taken, byteCount: count)
       received -= taken
       taken = 0
     }
-    guard received == capacity, wanted > capacity else { return }
-    resize(to: min(wanted, 2 * capacity))
+    guard received == capacity, wanted > capacity else { return true }
+    return grow(to: min(wanted, 2 * capacity))
   }
 
   /// Gives large memory back once nothing large is arriving any more.
@@ -85,20 +87,20 @@
     guard capacity > ReceiveBuffer.keptCapacity, wanted <= regionCapacity, count <= regionCapacity else {
       return
     }
-    resize(to: regionCapacity)
+    unsafe move(to: region, regionCapacity)
   }
 
-  private func resize(to size: Int) {
+  private func grow(to size: Int) -> Bool {
+    guard let new = unsafe Memory.allocate(size) else { return false }
+    unsafe move(to: new, size)
+    return true
+  }
+
+  @unsafe private func move(to new: UnsafeMutableRawPointer, _ size: Int) {
     let unread = count
-    let old = unsafe memory
-    let wasRegion = capacity == regionCapacity
-    if size == regionCapacity {
-      unsafe memory = region
-    } else {
-      unsafe memory = UnsafeMutableRawPointer.allocate(byteCount: size, alignment: 16)
-    }
-    unsafe memory.copyMemory(from: old + taken, byteCount: unread)
-    if !wasRegion { unsafe old.deallocate() }
+    unsafe new.copyMemory(from: memory + taken, byteCount: unread)
+    if capacity > regionCapacity { unsafe Memory.free(memory) }
+    unsafe memory = new
     capacity = size
     taken = 0
     received = unread

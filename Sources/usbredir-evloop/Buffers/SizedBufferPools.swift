@@ -14,14 +14,19 @@ final class SizedBufferPools {
   /// Buffers of 8 MiB or less that are out at the moment.
   var inUse: Int { pools.reduce(0) { $0 + ($1?.inUse ?? 0) } }
 
-  /// An empty buffer for at least `count` bytes.
-  func take(_ count: Int) -> PacketBuffer {
+  /// An empty buffer for at least `count` bytes, which are ours to decide.
+  func take(_ count: Int) -> PacketBuffer { pool(for: count).take() }
+
+  /// An empty buffer for at least `count` bytes, which a peer decides; nil when there is no memory.
+  func takeIfPossible(_ count: Int) -> PacketBuffer? { pool(for: count).takeIfPossible() }
+
+  private func pool(for count: Int) -> BufferPool {
     var capacity = SizedBufferPools.smallest
     for index in 0..<SizedBufferPools.classes {
-      if count <= capacity { return pool(index, capacity).take() }
+      if count <= capacity { return pool(index, capacity) }
       capacity *= 2
     }
-    return BufferPool(capacity: count, keep: 0).take()
+    return BufferPool(capacity: count, keep: 0)
   }
 
   private func pool(_ index: Int, _ capacity: Int) -> BufferPool {

@@ -402,7 +402,7 @@ final class InterruptPipe: StreamPipe, TransferOwner, BufferPoolOwner {
   }
 
   private func post(_ transfer: Transfer) {
-    transfer.buffer = pool.take()
+    transfer.buffer = pool.takeIfPossible()
     transfer.owner = self
     transfer.tag = postCount
     postCount += 1

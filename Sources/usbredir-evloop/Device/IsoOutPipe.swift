@@ -289,9 +289,9 @@ final class IsoOutPipe: StreamPipe, TransferOwner {
       let transfer = device.makeTransfer(isoPackets: parameters.isoPackets)
       transfer.type = parameters.type
       transfer.endpoint = parameters.endpoint
-      transfer.buffer = pool.take()
       transfers.append(transfer)
     }
+    for transfer in transfers where transfer.buffer == nil { transfer.buffer = pool.takeIfPossible() }
   }
 
   private func rest(_ transfer: Transfer) {

@@ -28,7 +28,7 @@ enum PipeEnd: Equatable {
     case .stopped: "it was stopped"
     case .stalled: "the endpoint stalls"
     case .failed(.refused): "the device takes no transfers on it"
-    case .failed(.noMemory): "there is no memory left for transfers (usbfs_memory_mb)"
+    case .failed(.noMemory): "there is no memory left for transfers (usbfs_memory_mb, or the server's own)"
     case .failed(.completed): "it brought less than was asked for"
     case .failed: "too many errors"
     case .gone: "the device is gone"

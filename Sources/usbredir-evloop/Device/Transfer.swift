@@ -66,7 +66,8 @@ class Transfer {
   final var state = State.idle
   final var type = TransferType.control
   final var endpoint = EndpointAddress.controlOut
-  /// Where IN data goes and OUT data comes from. Must be there from submit to completion.
+  /// Where IN data goes and OUT data comes from. Must be there from submit to completion; a transfer for which there was
+  /// no memory completes as `noMemory`.
   final var buffer: PacketBuffer?
   /// Bytes to move; at most the buffer's capacity. For control, the data stage alone; for isochronous, those of
   /// all packets.

@@ -10,9 +10,13 @@ final class BlockingCalls {
   /// Calls whose `then` has not run yet.
   private(set) var running = 0
   private let results: HandOff
+  private let log: Log?
+  /// It was told that there is no thread, and there was none since.
+  private var hasToldOfNoThread = false
   private var event: Event?
 
-  init(_ loop: EventLoop) throws(SystemError) {
+  init(_ loop: EventLoop, log: Log? = nil) throws(SystemError) {
+    self.log = log
     results = try HandOff(for: "blocking calls")
     event = unsafe Event(loop, descriptor: results.reader, [.read, .persist], context: self) {
       _, _, context in
@@ -31,21 +35,29 @@ final class BlockingCalls {
   }
 
   /// Runs `work` on a thread of its own, and then `then` with its value on the loop, never before this
-  /// returns. When the system gives no thread, `work` runs here and now: the loop stands still, but nothing
-  /// is lost.
+  /// returns. When the system gives no thread, `work` runs here and now, which is told: the loop stands still, but
+  /// nothing is lost.
   func run<Value>(_ work: @escaping () -> Value, then: @escaping (Value) -> Void) {
     running += 1
     let call = BlockingCall(results.writer) {
       let value = work()
       return { then(value) }
     }
-    if !start(call) { unsafe BlockingCall.perform(Unmanaged.passRetained(call).toOpaque()) }
+    let hasThread = start(call)
+    if !hasThread { tellOfNoThread() }
+    hasToldOfNoThread = !hasThread
+    if !hasThread { unsafe BlockingCall.perform(Unmanaged.passRetained(call).toOpaque()) }
   }
 
   /// Waits until every call is done and its `then` has run, also those that a `then` starts. Blocks the loop;
   /// for the end of the process.
   func drain() {
     while running > 0 { finishOne()?() }
+  }
+
+  private func tellOfNoThread() {
+    guard !hasToldOfNoThread else { return }
+    log?.warning("no thread for what may sleep, everything waits for it; \(SystemError.threadAdvice)")
   }
 
   private func start(_ call: BlockingCall) -> Bool {

@@ -52,7 +52,9 @@ typealias EventThunk = @convention(c) (Int32, Int16, UnsafeMutableRawPointer?) -
   func add() throws(SystemError) {
     posixSetErrno(0)
     guard unsafe event_add(memory, nil) == 0 else {
-      throw SystemError(code: posixErrno(), "watch descriptor " + String(unsafe memory.pointee.ev_fd))
+      let isSignal = unsafe memory.pointee.ev_events & Interest.signal.rawValue != 0
+      let kind = isSignal ? "signal " : "descriptor "
+      throw SystemError(code: posixErrno(), "watch " + kind + String(unsafe memory.pointee.ev_fd))
     }
   }
 

@@ -23,6 +23,9 @@ struct SystemError: Error, CustomStringConvertible {
     self.advice = advice ?? SystemError.advice(about: code)
   }
 
+  /// What to do when there is no thread.
+  static let threadAdvice = "raise the limit (ulimit -u)"
+
   /// What to do about a failure that has the same cause wherever it comes up; nil for all others.
   static func advice(about code: Int32) -> String? {
     code == EMFILE || code == ENFILE ? "raise the limit (ulimit -n)" : nil

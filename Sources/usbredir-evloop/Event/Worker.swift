@@ -39,7 +39,7 @@ final class Worker {
     }
     guard hasStarted else {
       unsafe Unmanaged<WorkerThread>.fromOpaque(pointer).release()
-      throw SystemError(code: EAGAIN, "start a thread")
+      throw SystemError(code: EAGAIN, "start a thread", advice: SystemError.threadAdvice)
     }
   }
 

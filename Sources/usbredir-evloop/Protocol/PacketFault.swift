@@ -25,6 +25,8 @@ enum PacketFault: Error, Equatable, CustomStringConvertible {
   case tooManyInterfaces(UInt32)
   /// More than a limit of `PacketLimits` (B1.8).
   case overLimit(PacketType, length: UInt32, limit: UInt32)
+  /// There is no memory for a packet of this length: not the peer's fault.
+  case noMemory(PacketType, length: UInt32)
   /// filter_filter: no text, or no NUL at its end.
   case unterminatedFilter
 
@@ -49,6 +51,7 @@ enum PacketFault: Error, Equatable, CustomStringConvertible {
     case .tooManyInterfaces(let count): "interface_info with \(count) interfaces, the most is 32"
     case .overLimit(let type, let length, let limit):
       "\(type.description) of \(length) bytes, the limit is \(limit)"
+    case .noMemory(let type, let length): "no memory for a \(type.description) of \(length) bytes"
     case .unterminatedFilter: "filter_filter without a NUL at its end"
     }
   }

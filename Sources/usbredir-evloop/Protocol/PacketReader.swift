@@ -66,11 +66,15 @@ final class PacketReader {
   /// Deals with one packet, or with what is to be skipped. False when more bytes are needed.
   private func next(_ receiver: any PacketReceiver) -> Bool {
     guard toSkip == 0 else { return skip() }
-    let step = buffer.withUnread { read($0, receiver) }
+    return act(on: buffer.withUnread { read($0, receiver) }, receiver)
+  }
+
+  private func act(on step: Step, _ receiver: any PacketReceiver) -> Bool {
     switch step {
     case .needs(let count):
       buffer.wanted = count
-      return false
+      return buffer.makeRoom()
+        ? false : act(on: buffer.withUnread { refuseForMemory($0, receiver) }, receiver)
     case .took(let count, let skipping):
       buffer.wanted = 0
       buffer.take(count)
@@ -129,6 +133,17 @@ final class PacketReader {
       receiver.receive(header, typeHeader, data)
     }
     return .took(end, skipping: 0)
+  }
+
+  /// The region is full of one packet, whose headers are there and right, and there is no memory for the rest.
+  private func refuseForMemory(_ bytes: Span<UInt8>, _ receiver: any PacketReceiver) -> Step {
+    let headerSize = PacketHeader.size(capabilities)
+    let header = PacketHeader(decoding: bytes, capabilities)
+    guard let type = header.type else {
+      return refuse(header, headerSize, .unknownType(header.typeNumber), receiver)
+    }
+    let typeHeader = bytes.extracting(headerSize..<headerSize + type.typeHeaderSize(capabilities))
+    return refuse(header, typeHeader, headerSize, .noMemory(type, length: header.length), receiver)
   }
 
   /// What ends the stream, as far as a header tells (B1.5, B1.7).

@@ -65,8 +65,8 @@ final class Server: ExportOwner {
     self.log = log
     do throws(SystemError) {
       loop = try EventLoop()
-      calls = try BlockingCalls(loop)
-      resolving = try BlockingCalls(loop)
+      calls = try BlockingCalls(loop, log: log)
+      resolving = try BlockingCalls(loop, log: log)
     } catch {
       throw .system(error)
     }

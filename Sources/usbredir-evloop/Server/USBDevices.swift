@@ -34,7 +34,13 @@ final class USBDevices: USBSystemObserver {
 
   fileprivate func find(_ selector: DeviceSelector) -> Result<USBDevice.Target, DeviceUnavailable> {
     if case .descriptor(let descriptor) = selector { return .success(.descriptor(descriptor)) }
-    switch selector.choose(system.devices(), taken: { taken.contains($0.key) }) {
+    let present: [USBDeviceInfo]
+    do throws(USBError) {
+      present = try system.devices()
+    } catch {
+      return .failure(.refused(error.description, mayPass: error.mayPass))
+    }
+    switch selector.choose(present, taken: { taken.contains($0.key) }) {
     case .success(let info): return .success(.info(info))
     case .failure(let reason): return .failure(reason)
     }

@@ -212,6 +212,11 @@ final class AttachedDevice: DeviceOwner, InterruptPipeOwner, IsoOutPipeOwner, Re
     session.value.deviceLost(self)
   }
 
+  func requestFoundNoMemory(_ queue: RequestQueue) {
+    let endpoint = queue.endpoint.description
+    session.value.warn("\(device.label): no memory for a transfer on \(endpoint), it fails (B1.8)")
+  }
+
   func mayWaitForMemory() -> Bool {
     // What an operation wants back does not wait.
     guard isAttached, operation == nil || operation?.phase == .calling else { return false }

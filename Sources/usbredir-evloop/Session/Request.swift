@@ -11,6 +11,8 @@ protocol RequestQueueOwner: AnyObject {
   func requestReturned(to queue: RequestQueue)
   /// A transfer came back because the device is gone; told before anything is answered.
   func requestFoundDeviceGone()
+  /// A request of this queue fails, as there is no memory for it and none may come free.
+  func requestFoundNoMemory(_ queue: RequestQueue)
   /// Whether a request that found no memory may wait: others are with the device, and their return frees
   /// some.
   func mayWaitForMemory() -> Bool
@@ -202,7 +204,11 @@ final class RequestQueue {
       wait(request)
       return unsafe owner.requestReturned(to: self)
     } else {
-      if request.transfer.status != .noMemory { failWaiting(before: request) }
+      if request.transfer.status == .noMemory {
+        unsafe owner.requestFoundNoMemory(self)
+      } else {
+        failWaiting(before: request)
+      }
       request.status = Status(request.transfer.status)
       request.moved = request.transfer.actualLength
       request.isDone = true

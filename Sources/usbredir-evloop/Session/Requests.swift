@@ -25,7 +25,9 @@ extension Session {
     }
     if route(request, attached) { return }
     let setup = request.transfer.setup
-    let buffer = buffers.take(Int(setup.length))
+    guard let buffer = buffers.takeIfPossible(Int(setup.length)) else {
+      return refuseForMemory(request, attached, "control_packet")
+    }
     if !setup.isIn { buffer.copy(data) }
     request.transfer.buffer = buffer
     attached.submit(request)
@@ -137,7 +139,9 @@ extension Session {
       return bad(packet, "the device has no such endpoint as \(endpoint.description) (B1.7)")
     }
     guard isWithinBudget(attached, length) else { return refuseOverBudget(request, attached, packet) }
-    let buffer = buffers.take(length)
+    guard let buffer = buffers.takeIfPossible(length) else {
+      return refuseForMemory(request, attached, packet)
+    }
     if !endpoint.isIn { buffer.copy(data) }
     request.transfer.buffer = buffer
     attached.submit(request)
@@ -153,6 +157,12 @@ extension Session {
   private func refuseOverBudget(_ request: Request, _ attached: AttachedDevice, _ packet: String) {
     attached.refuse(request, .inval)
     bad(packet, "more requests than this export allows (max-requests, B1.8)")
+  }
+
+  /// B1.8: without memory a request fails, in its turn; the guest has done nothing wrong.
+  private func refuseForMemory(_ request: Request, _ attached: AttachedDevice, _ packet: String) {
+    attached.refuse(request, .ioerror)
+    warn("refused: no memory for a \(packet) of \(request.transfer.length) bytes (B1.8)")
   }
 
   func cancelDataPacket(_ id: UInt64) {
@@ -197,7 +207,8 @@ extension Session {
   }
 
   /// B1.7: a packet that is wrong in itself is answered `inval` where it has a legal answer, in its turn.
-  func refuse(_ header: PacketHeader, _ typeHeader: Span<UInt8>) {
+  /// `ioerror` for one that is right and has no memory (B1.8).
+  func refuse(_ header: PacketHeader, _ typeHeader: Span<UInt8>, _ status: Status) {
     guard let type = header.type, typeHeader.count == type.typeHeaderSize(capabilities) else { return }
     if type == .startBulkReceiving {
       return refuseStart(header.id, StartBulkReceivingHeader(decoding: typeHeader))
@@ -207,26 +218,27 @@ extension Session {
     case .controlPacket:
       let request = attached.queue(.controlOut).make(id: header.id)
       prepare(request.transfer, ControlPacketHeader(decoding: typeHeader))
-      attached.refuse(request, .inval)
+      attached.refuse(request, status)
     case .bulkPacket:
       let bulk = BulkPacketHeader(decoding: typeHeader)
-      refuse(header.id, .bulk, EndpointAddress(rawValue: bulk.endpoint), streamID: bulk.streamID, attached)
+      refuse(
+        header.id, .bulk, EndpointAddress(rawValue: bulk.endpoint), streamID: bulk.streamID, attached, status)
     case .interruptPacket:
       let endpoint = EndpointAddress(rawValue: InterruptPacketHeader(decoding: typeHeader).endpoint)
       // An interrupt packet for an IN endpoint has no legal answer (B4.10).
-      if !endpoint.isIn { refuse(header.id, .interrupt, endpoint, streamID: 0, attached) }
+      if !endpoint.isIn { refuse(header.id, .interrupt, endpoint, streamID: 0, attached, status) }
     default: break
     }
   }
 
   private func refuse(
     _ id: UInt64, _ type: TransferType, _ endpoint: EndpointAddress, streamID: UInt32,
-    _ attached: AttachedDevice
+    _ attached: AttachedDevice, _ status: Status
   ) {
     let request = attached.queue(endpoint).make(id: id)
     request.transfer.type = type
     request.transfer.endpoint = endpoint
     request.transfer.streamID = streamID
-    attached.refuse(request, .inval)
+    attached.refuse(request, status)
   }
 }

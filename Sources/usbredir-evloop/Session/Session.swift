@@ -204,8 +204,9 @@ final class Session: ConnectionOwner, PacketReceiver {
   }
 
   func connectionCrossedLowWater(_ connection: Connection) {
-    attached?.resumeStreams()
+    // In front of what the streams bring now: a device that always has data would have the guest's stop wait for ever.
     resume?.schedule()
+    attached?.resumeStreams()
   }
 
   func connectionEnded(_ connection: Connection, _ reason: ConnectionEnd) {
@@ -256,7 +257,11 @@ final class Session: ConnectionOwner, PacketReceiver {
   // MARK: bad input
 
   func rejected(_ header: PacketHeader, _ typeHeader: Span<UInt8>, _ fault: PacketFault) {
-    refuse(header, typeHeader)
+    if case .noMemory = fault {
+      refuse(header, typeHeader, .ioerror)
+      return warn("refused: \(fault.description) (B1.8)")
+    }
+    refuse(header, typeHeader, .inval)
     bad(header.type?.description ?? "packet type \(header.typeNumber)", fault.description)
   }
 

@@ -69,7 +69,7 @@ import CPosix
       return .success(try USBDevice(handle, system))
     } catch {
       system.calls.run({ handle.giveBack(reset: false) }) {}
-      return .failure(USBError(.other, handle.label + ": " + error.description))
+      return .failure(USBError(error, handle.label))
     }
   }
 
@@ -112,11 +112,9 @@ import CPosix
   func cancel(_ transfer: Transfer) {
     guard transfer.state == .submitted, let transfer = transfer as? USBTransfer else { return }
     transfer.state = .cancelling
-    if call == nil {
-      unsafe libusb_cancel_transfer(transfer.pointer)
-    } else if transfer.isPosted {
-      held.append(transfer)
-    }
+    // What was refused is on its way back already.
+    guard transfer.isPosted else { return }
+    if call == nil { unsafe libusb_cancel_transfer(transfer.pointer) } else { held.append(transfer) }
   }
 
   private func post(_ transfer: USBTransfer) {

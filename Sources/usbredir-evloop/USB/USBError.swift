@@ -12,6 +12,8 @@ struct USBError: Error, CustomStringConvertible {
     case busy
     /// It was unplugged.
     case gone
+    /// There was no memory for it.
+    case noMemory
     case other
   }
 
@@ -19,7 +21,7 @@ struct USBError: Error, CustomStringConvertible {
   let description: String
 
   /// True when trying again in a moment makes sense.
-  var mayPass: Bool { kind == .permission || kind == .busy }
+  var mayPass: Bool { kind == .permission || kind == .busy || kind == .noMemory }
 
   init(_ kind: Kind, _ description: String) {
     self.kind = kind
@@ -34,9 +36,15 @@ struct USBError: Error, CustomStringConvertible {
     case LIBUSB_ERROR_ACCESS.rawValue: kind = .permission
     case LIBUSB_ERROR_BUSY.rawValue: kind = .busy
     case LIBUSB_ERROR_NO_DEVICE.rawValue: kind = .gone
+    case LIBUSB_ERROR_NO_MEM.rawValue: kind = .noMemory
     default: kind = .other
     }
     description = unsafe operation + ": " + String(cString: libusb_error_name(code))
+  }
+
+  /// - Parameter error: what the system refused on the way.
+  init(_ error: SystemError, _ name: String) {
+    self.init(error.code == ENOMEM ? .noMemory : .other, name + ": " + error.description)
   }
 }
 
@@ -46,14 +54,18 @@ extension USBError {
   ///   - code: a `LIBUSB_ERROR_*`, which is OTHER whatever the kernel refused.
   ///   - reason: what errno was behind the call.
   static func starting(_ name: String, code: Int32, reason: Int32) -> USBError {
-    guard isExhaustion(reason) else { return USBError(code: code, "libusb_init for " + name) }
+    // EAGAIN: libusb has a thread of its own for arrivals.
+    guard isExhaustion(reason) || code == LIBUSB_ERROR_OTHER.rawValue && reason == EAGAIN else {
+      return USBError(code: code, "libusb_init for " + name)
+    }
     return USBError(.other, "libusb_init for " + name + ": " + exhaustionText(reason))
   }
 
   private static func isExhaustion(_ code: Int32) -> Bool { code == EMFILE || code == ENFILE }
 
   private static func exhaustionText(_ code: Int32) -> String {
-    (unsafe String(cString: posixErrorText(code))) + (SystemError.advice(about: code).map { "; " + $0 } ?? "")
+    let advice = code == EAGAIN ? SystemError.threadAdvice : SystemError.advice(about: code)
+    return (unsafe String(cString: posixErrorText(code))) + (advice.map { "; " + $0 } ?? "")
   }
 }
 

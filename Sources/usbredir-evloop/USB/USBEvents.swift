@@ -22,7 +22,7 @@ import CPosix
     self.loop = loop
     self.due = due
     if unsafe libusb_pollfds_handle_timeouts(context) == 0 { timer = Timer(loop) { due.schedule() } }
-    watchAll()
+    try watchAll()
     for descriptor in watched { try descriptor.event.add() }
     unsafe libusb_set_pollfd_notifiers(
       context,
@@ -71,8 +71,10 @@ import CPosix
     timer.start(nanoseconds: UInt64(next.tv_sec) * 1_000_000_000 + UInt64(next.tv_usec) * 1000)
   }
 
-  private func watchAll() {
-    guard let list = unsafe libusb_get_pollfds(context) else { return }
+  private func watchAll() throws(SystemError) {
+    guard let list = unsafe libusb_get_pollfds(context) else {
+      throw SystemError(code: ENOMEM, "libusb_get_pollfds")
+    }
     defer { unsafe libusb_free_pollfds(list) }
     var index = 0
     while let entry = unsafe list[index] {

@@ -106,6 +106,7 @@ import CPosix
   }
 
   private func openDevice() throws(USBError) {
+    posixSetErrno(0)
     var code = unsafe libusb_init(&context)
     guard code == 0 else { throw .starting(name, code: code, reason: posixErrno()) }
     code = unsafe libusb_wrap_sys_device(context, Int(descriptor), &pointer)

@@ -36,6 +36,7 @@ protocol USBSystemObserver: AnyObject {
     self.log = log
     self.calls = calls
     var new: OpaquePointer?
+    posixSetErrno(0)
     let code = unsafe libusb_init(&new)
     guard code == 0, let new = unsafe new else {
       throw .starting("discovery", code: code, reason: posixErrno())
@@ -47,10 +48,10 @@ protocol USBSystemObserver: AnyObject {
     do throws(SystemError) {
       events = try unsafe USBEvents(new, loop, due: work)
     } catch {
-      throw USBError(.other, "USB discovery: " + error.description)
+      throw USBError(error, "USB discovery")
     }
-    watchHotPlug()
-    if devices().isEmpty { log.warning("\(USBSystem.reasonForNone); waiting for a device") }
+    try watchHotPlug()
+    if try devices().isEmpty { log.warning("\(USBSystem.reasonForNone); waiting for a device") }
   }
 
   deinit {
@@ -60,10 +61,12 @@ protocol USBSystemObserver: AnyObject {
   }
 
   /// Every device that is plugged in now, hubs included, in order of bus and port path.
-  func devices() -> [USBDeviceInfo] {
+  func devices() throws(USBError) -> [USBDeviceInfo] {
     var list: UnsafeMutablePointer<OpaquePointer?>?
     let count = unsafe libusb_get_device_list(context, &list)
-    guard count >= 0, let list = unsafe list else { return [] }
+    guard count >= 0, let list = unsafe list else {
+      throw USBError(code: Int32(count), "cannot list the USB devices")
+    }
     defer { unsafe libusb_free_device_list(list, 1) }
     var found: [USBDeviceInfo] = []
     for index in 0..<count {
@@ -101,7 +104,7 @@ protocol USBSystemObserver: AnyObject {
     openDevices.removeAll { $0 === device }
   }
 
-  private func watchHotPlug() {
+  private func watchHotPlug() throws(USBError) {
     let wanted = LIBUSB_HOTPLUG_EVENT_DEVICE_ARRIVED.rawValue | LIBUSB_HOTPLUG_EVENT_DEVICE_LEFT.rawValue
     let any = LIBUSB_HOTPLUG_MATCH_ANY
     let code = unsafe libusb_hotplug_register_callback(
@@ -112,6 +115,9 @@ protocol USBSystemObserver: AnyObject {
         return 0
       }, usbredir_evloop.context(of: self), nil)
     guard code != 0 else { return }
+    guard code != LIBUSB_ERROR_NO_MEM.rawValue else {
+      throw USBError(code: code, "cannot watch for arrivals")
+    }
     log.warning("this libusb reports no arrivals: only devices that are plugged in now can be exported")
   }
 

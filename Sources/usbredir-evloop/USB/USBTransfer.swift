@@ -11,7 +11,7 @@ import CPosix
 
 /// A transfer on a `USBDevice`. Loop thread only.
 @safe final class USBTransfer: Transfer {
-  /// libusb's; nil when there was no memory for it, or the device was closed.
+  /// libusb's; nil while there was no memory for it, and when the device was closed.
   private(set) var pointer: UnsafeMutablePointer<libusb_transfer>?
   /// True while libusb has it.
   private(set) var isPosted = false
@@ -30,8 +30,12 @@ import CPosix
   /// - Parameter device: outlives this, or calls `close`.
   init(_ device: USBDevice, isoPackets: Int) {
     unsafe self.device = device
-    unsafe pointer = libusb_alloc_transfer(Int32(isoPackets))
     super.init(isoPackets: isoPackets)
+    allocate()
+  }
+
+  private func allocate() {
+    unsafe pointer = libusb_alloc_transfer(Int32(packets.count))
     guard let pointer = unsafe pointer else { return }
     unsafe pointer.pointee.user_data = context(of: self)
     unsafe pointer.pointee.callback = { completed in
@@ -55,6 +59,7 @@ import CPosix
   /// Hands the transfer to libusb, which holds it until the completion; 0, or a `LIBUSB_ERROR_*` and nothing
   /// happened.
   @unsafe func post(on handle: OpaquePointer) -> Int32 {
+    if unsafe pointer == nil { allocate() }
     guard let pointer = unsafe pointer, let buffer else { return LIBUSB_ERROR_NO_MEM.rawValue }
     unsafe fill(&pointer.pointee, handle, buffer)
     if type == .bulk { unsafe libusb_transfer_set_stream_id(pointer, streamID) }

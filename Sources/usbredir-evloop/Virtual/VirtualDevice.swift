@@ -333,6 +333,7 @@ extension VirtualDevice {
     if presence != .present { return .deviceGone }
     if transfer.state == .cancelling { return answerCancelled(transfer) }
     if transfer.deadline > 0 && clock.now >= transfer.deadline { return .timedOut }
+    if transfer.buffer == nil && transfer.length > 0 { return .noMemory }
     return nil
   }
 

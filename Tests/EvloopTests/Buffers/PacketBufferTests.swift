@@ -72,6 +72,14 @@ struct PacketBufferTests {
     #expect(pools.inUse == 0)
   }
 
+  @Test("B1.8: a size for which there is no memory is refused, and nothing is counted as out")
+  func noMemory() {
+    #expect(SizedBufferPools().takeIfPossible(1 << 50) == nil)
+    let pool = BufferPool(capacity: 1 << 50, keep: 1)
+    #expect(pool.takeIfPossible() == nil)
+    #expect(pool.inUse == 0)
+  }
+
   @Test func numbersAreLittleEndianAtAnyOffset() {
     let buffer = BufferPool(capacity: 32, keep: 0).take()
     buffer.fill(32) {

@@ -112,7 +112,10 @@ struct LogTests {
   }
 
   @Test func errorsSayWhatFailedAndWhatToDo() {
-    #expect(SystemError(code: EMFILE, "accept").description == "accept: Too many open files")
+    #expect(SystemError(code: EBADF, "accept").description == "accept: Bad file descriptor")
+    #expect(
+      SystemError(code: EMFILE, "accept").description
+        == "accept: Too many open files; raise the limit (ulimit -n)")
     #expect(
       SystemError(code: EACCES, "bind x", advice: "ask").description == "bind x: Permission denied; ask")
     #expect(SystemError(code: 0, "resolve x", reason: "unknown").description == "resolve x: unknown")

@@ -8,12 +8,13 @@ import time
 from client import BULK_IN, STAMPED, Client, Neighbour
 from scenarios.vanishing import reset, silent, wait_given_back
 from steps import expect
-from usbguest import DEVICE_CONNECT, HELLO, Guest
+from usbguest import (BUFFERED_BULK_PACKET, BULK_RECEIVING_STATUS, DEVICE_CONNECT, HELLO, IOERROR, START_BULK_RECEIVING,
+                      STOP_BULK_RECEIVING, SUCCESS, Guest)
 
 # KiB that a server may have more after all its sessions but the first few, when it has settled.
 GROWTH = 1 << 10
 # Endpoints of `virtual=source-sink`.
-SOURCE_IN, SOURCE_INTERRUPT = 0x81, 0x83
+SOURCE_IN, SINK_OUT = 0x81, 0x01
 
 
 # MARK: thousands of sessions
@@ -125,7 +126,61 @@ class Waiting:
                 file.read(length)
 
 
+# MARK: no memory
+
+# Bytes: the longest transfer, and what the server may have more than it has. Small things find room in that.
+LONGEST, MARGIN = 8 << 20, 1 << 20
+SHORT = 512
+TRANSFERS = 4
+BUFFERED_BULK_HEADER = 10
+# Packets that may come behind a stop: what is on its way, generously.
+STOP_TAKES = 100
+
+
+def no_memory_for_requests(lab):
+    """The server may have hardly more memory than it has: what finds no room fails, in its turn, and what needs little goes
+    on; afterwards everything does.
+    """
+    with lab.serving("virtual=source-sink", "port=1-1", options=STAMPED) as (simulation, server, ports), \
+            Neighbour(ports[1]), Guest(ports[0]) as guest:
+        with server.limited(resource.RLIMIT_DATA, (server.data() << 10) + MARGIN):
+            for _ in range(2 if lab.is_quick else 8):
+                expect("requests", [(1, IOERROR), (2, SUCCESS), (3, IOERROR), (4, SUCCESS)], exchanged(guest))
+            expect("bytes received ahead", 0, received_ahead(guest))
+        expect("requests", [(1, SUCCESS), (2, SUCCESS), (3, SUCCESS), (4, SUCCESS)], exchanged(guest))
+        expect("bytes received ahead", LONGEST, received_ahead(guest))
+        told = {line.partition("refused: ")[2] for line in server.log().splitlines() if "no memory" in line}
+        lab.note("; ".join(sorted(told - {""})))
+    for length in (LONGEST, LONGEST + 10):
+        if not any(f"of {length} bytes" in line for line in told):
+            raise AssertionError(f"nothing is said of {length} bytes")
+
+
+def exchanged(guest):
+    """Ids and statuses of a long and a short request on each endpoint."""
+    guest.send_bulk(1, SOURCE_IN, LONGEST)
+    guest.send_bulk(2, SOURCE_IN, SHORT)
+    answers = [guest.packet() for _ in range(2)]
+    guest.send_bulk(3, SINK_OUT, data=bytes(LONGEST))
+    guest.send_bulk(4, SINK_OUT, data=bytes(SHORT))
+    answers += [guest.packet() for _ in range(2)]
+    return [(answer.id, answer.body[1]) for answer in answers]
+
+
+def received_ahead(guest):
+    """Has the IN endpoint read ahead: the bytes of what it brings first, 0 when that is its end."""
+    guest.send(START_BULK_RECEIVING, 0, struct.pack("<IIBB", 0, LONGEST, SOURCE_IN, TRANSFERS))
+    expect("status of the start", SUCCESS, guest.answer(BULK_RECEIVING_STATUS, 0)[5])
+    brought = len(guest.answer(BUFFERED_BULK_PACKET, 0)) - BUFFERED_BULK_HEADER
+    if brought:
+        guest.send(STOP_BULK_RECEIVING, 0, struct.pack("<IB", 0, SOURCE_IN))
+    if not any(guest.packet().kind == BULK_RECEIVING_STATUS for _ in range(STOP_TAKES)):
+        raise AssertionError("the endpoint is not stopped")
+    return brought
+
+
 SCENARIOS = {
     "thousands-of-sessions": thousands,
     "no-descriptors": no_descriptors,
+    "no-memory-for-requests": no_memory_for_requests,
 }

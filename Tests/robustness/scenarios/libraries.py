@@ -1,0 +1,190 @@
+"""libusb and libevent find no memory, once at each place where they ask for some, and for a while everywhere."""
+
+import contextlib
+import itertools
+import select
+import threading
+import time
+
+from client import BULK_OUT, STAMPED, Client, Neighbour
+from scarcity import MEMORY, Scarcity
+from scenarios.comings import drain
+from scenarios.faults import control, works
+from scenarios.vanishing import wait_given_back
+from server import NotStarted
+from simulated import Simulation, wait_until
+from steps import expect
+from usbguest import (ALT_SETTING_STATUS, BULK_PACKET, INTERRUPT_PACKET, INTERRUPT_RECEIVING_STATUS, SET_ALT_SETTING,
+                      START_INTERRUPT_RECEIVING, SUCCESS, Guest)
+
+# Reports a second of the device that is looked at: few, as each of them asks for memory.
+RATE = 100
+# Seconds that a guest waits for what may never come.
+PATIENCE = 3
+# Seconds without memory: streams end after more than one.
+WHILE = 0.2
+# What a line says that tells of it.
+WORDS = ("memory", "NO_MEM")
+
+
+def no_memory_in_libraries(lab):
+    step = 5 if lab.is_quick else 1
+    with Scarcity() as scarcity, Simulation(2, RATE, STAMPED) as simulation:
+        lab.note(f"starting: {starting(lab, scarcity, simulation, step)}")
+        with lab.serving_on(simulation, "port=1-1", "virtual=source-sink", scarcity=scarcity) as (server, ports), \
+                VirtualNeighbour(ports[1]):
+            lab.note(f"in a session: {in_sessions(scarcity, simulation, server, ports[0], step)}")
+            lab.note(f"plugged in again: {plugged_in_again(scarcity, simulation, ports[0], step)}")
+    lab.note(f"everywhere for a while: {everywhere(lab)}")
+
+
+# MARK: once at each place
+
+
+def starting(lab, scarcity, simulation, step):
+    """It serves, or says why not."""
+    refusals, blind = set(), 0
+    for place in itertools.count(0, step):
+        try:
+            with contextlib.ExitStack() as stack:
+                with scarcity.once(MEMORY, place):
+                    server, ports = stack.enter_context(lab.serving_on(simulation, "port=1-1", scarcity=scarcity))
+                if "is not plugged in" in server.log():
+                    blind += 1
+                    plug_again(simulation)
+                with Client(ports[0]) as guest:
+                    life(guest)
+        except NotStarted as end:
+            expect("status", 1, end.status)
+            lines = [line for line in end.log.splitlines() if "listening on" not in line]
+            if len(lines) != 1 or not says(lines[0]):
+                raise AssertionError(f"place {place}: the server says: {end.log}") from None
+            refusals.add(lines[0])
+        if not scarcity.has_failed:
+            return f"{place} places, refused with {len(refusals)} different lines, {blind} times libusb missed the device"
+
+
+def in_sessions(scarcity, simulation, server, port, step):
+    """A guest's whole session, and the one behind it."""
+    ended = 0
+    for place in itertools.count(0, step):
+        said = len(server.log())
+        with scarcity.once(MEMORY, place):
+            try:
+                with Client(port, patience=PATIENCE) as guest:
+                    life(guest)
+            except (AssertionError, OSError) as error:
+                ended += 1
+                wait_until(lambda: says(server.log()[said:]), f"a line about '{error}' at place {place}")
+            wait_given_back(simulation)
+        with Client(port) as guest:
+            life(guest)
+        wait_given_back(simulation)
+        if not scarcity.has_failed:
+            return f"{place} places, {ended} sessions could not do all"
+
+
+def plugged_in_again(scarcity, simulation, port, step):
+    """What libusb misses for lack of memory nobody knows of, until it is plugged in once more."""
+    missed = 0
+    for place in itertools.count(0, step):
+        with Client(port) as guest:
+            guest.start()
+            with scarcity.once(MEMORY, place):
+                simulation.tell("unplug", 0)
+                drain(guest)
+                guest.acknowledge()
+                simulation.tell("plug", 0)
+                is_announced = select.select([guest._socket], [], [], PATIENCE)[0]
+            if not is_announced:
+                missed += 1
+                plug_again(simulation)
+            guest.connected()
+            life(guest)
+        wait_given_back(simulation)
+        if not scarcity.has_failed:
+            return f"{place} places, {missed} times libusb missed the device"
+
+
+def plug_again(simulation):
+    simulation.tell("unplug", 0)
+    simulation.tell("plug", 0)
+
+
+# MARK: everywhere for a while
+
+
+def everywhere(lab):
+    """Nothing finds memory for a while, again and again: a device holds its reports."""
+    failed = 0
+    with Scarcity() as scarcity, \
+            lab.serving("port=1-1", "port=1-2", options=STAMPED, scarcity=scarcity) as (simulation, server, ports), \
+            Neighbour(ports[1]) as neighbour, Client(ports[0]) as guest:
+        guest.start()
+        for _ in range(3 if lab.is_quick else 20):
+            guest.wait_reports(100)
+            scarcity.start(MEMORY)
+            time.sleep(WHILE)
+            failed += scarcity.stop(MEMORY)
+            works(guest)
+        expect("reports missing", (0, 0, []), (guest.missing, guest.restarts, guest.errors))
+        return f"{failed} requests, {neighbour.longest_gap * 1000:.0f} ms between two reports at most"
+
+
+# MARK: those that take part
+
+
+def life(guest):
+    """A whole session."""
+    guest.start()
+    guest.wait_reports(3)
+    expect("bulk IN", (SUCCESS, 65536), guest.bulk_in(1))
+    guest.send_bulk(2, BULK_OUT, data=bytes(512))
+    expect("bulk OUT", SUCCESS, guest.wait(BULK_PACKET, id=2).body[1])
+    expect("control", SUCCESS, control(guest, 3))
+    guest.stop()
+
+
+def says(text):
+    return any(word in text for word in WORDS)
+
+
+class VirtualNeighbour(threading.Thread):
+    """A guest of the server's own source of reports, which asks no library for memory: it misses none."""
+
+    ENDPOINT = 0x83
+
+    def __init__(self, port):
+        super().__init__(daemon=True)
+        self._guest = Guest(port)
+        self._guest.send(SET_ALT_SETTING, 0, bytes([0, 1]))
+        while self._guest.packet().kind != ALT_SETTING_STATUS:
+            pass
+        self._guest.send(START_INTERRUPT_RECEIVING, 0, bytes([self.ENDPOINT]))
+        self._guest.answer(INTERRUPT_RECEIVING_STATUS, 0)
+        self._is_over, self.failure = threading.Event(), None
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def run(self):
+        try:
+            for number in itertools.count():
+                if self._is_over.is_set():
+                    return
+                expect("the neighbour's report", SUCCESS, self._guest.answer(INTERRUPT_PACKET, number)[1])
+        except (AssertionError, OSError) as error:
+            self.failure = error
+
+    def __exit__(self, kind, *_):
+        self._is_over.set()
+        self.join()
+        self._guest.__exit__()
+        if kind is None and self.failure:
+            raise self.failure
+
+
+SCENARIOS = {
+    "no-memory-in-libraries": no_memory_in_libraries,
+}
