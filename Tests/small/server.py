@@ -94,7 +94,7 @@ class Server:
 
     def data(self):
         """KiB of its own that it may write: what RLIMIT_DATA counts."""
-        return int(self._status()["VmData"].split()[0])
+        return int(self.status()["VmData"].split()[0])
 
     def descriptors(self):
         """How many are open."""

@@ -3,10 +3,11 @@
 import contextlib
 import itertools
 import select
+import socket
 import threading
 import time
 
-from client import BULK_OUT, STAMPED, Client, Neighbour
+from client import BULK_IN, BULK_OUT, STAMPED, Client, Neighbour
 from scarcity import MEMORY, Scarcity
 from scenarios.comings import drain
 from scenarios.faults import control, works
@@ -14,8 +15,8 @@ from scenarios.vanishing import wait_given_back
 from server import NotStarted
 from simulated import Simulation, wait_until
 from steps import expect
-from usbguest import (ALT_SETTING_STATUS, BULK_PACKET, INTERRUPT_PACKET, INTERRUPT_RECEIVING_STATUS, SET_ALT_SETTING,
-                      START_INTERRUPT_RECEIVING, SUCCESS, Guest)
+from usbguest import (ALT_SETTING_STATUS, BULK_PACKET, CANCEL_DATA_PACKET, INTERRUPT_PACKET, INTERRUPT_RECEIVING_STATUS,
+                      SET_ALT_SETTING, START_INTERRUPT_RECEIVING, SUCCESS, Guest)
 
 # Reports a second of the device that is looked at: few, as each of them asks for memory.
 RATE = 100
@@ -28,23 +29,22 @@ WORDS = ("memory", "NO_MEM")
 
 
 def no_memory_in_libraries(lab):
-    step = 5 if lab.is_quick else 1
     with Scarcity() as scarcity, Simulation(2, RATE, STAMPED) as simulation:
-        lab.note(f"starting: {starting(lab, scarcity, simulation, step)}")
+        lab.note(f"starting: {starting(lab, scarcity, simulation)}")
         with lab.serving_on(simulation, "port=1-1", "virtual=source-sink", scarcity=scarcity) as (server, ports), \
                 VirtualNeighbour(ports[1]):
-            lab.note(f"in a session: {in_sessions(scarcity, simulation, server, ports[0], step)}")
-            lab.note(f"plugged in again: {plugged_in_again(scarcity, simulation, ports[0], step)}")
+            lab.note(f"in a session: {in_sessions(scarcity, simulation, server, ports[0])}")
+            lab.note(f"plugged in again: {plugged_in_again(scarcity, simulation, ports[0], 5 if lab.is_quick else 1)}")
     lab.note(f"everywhere for a while: {everywhere(lab)}")
 
 
 # MARK: once at each place
 
 
-def starting(lab, scarcity, simulation, step):
+def starting(lab, scarcity, simulation):
     """It serves, or says why not."""
     refusals, blind = set(), 0
-    for place in itertools.count(0, step):
+    for place in itertools.count():
         try:
             with contextlib.ExitStack() as stack:
                 with scarcity.once(MEMORY, place):
@@ -64,24 +64,27 @@ def starting(lab, scarcity, simulation, step):
             return f"{place} places, refused with {len(refusals)} different lines, {blind} times libusb missed the device"
 
 
-def in_sessions(scarcity, simulation, server, port, step):
-    """A guest's whole session, and the one behind it."""
-    ended = 0
-    for place in itertools.count(0, step):
+def in_sessions(scarcity, simulation, server, port):
+    """What a guest does from its connection on; then all of it works, on that connection or on a new one."""
+    disturbed = 0
+    for place in itertools.count():
         said = len(server.log())
+        guest, failure = None, None
         with scarcity.once(MEMORY, place):
             try:
-                with Client(port, patience=PATIENCE) as guest:
-                    life(guest)
+                guest = Client(port, patience=PATIENCE)
+                life(guest)
             except (AssertionError, OSError) as error:
-                ended += 1
-                wait_until(lambda: says(server.log()[said:]), f"a line about '{error}' at place {place}")
-            wait_given_back(simulation)
-        with Client(port) as guest:
+                failure = str(error)
+        if failure:
+            disturbed += 1
+            wait_until(lambda: says(server.log()[said:]), f"a line about '{failure}' at place {place}")
+        with guest or Client(port) as guest:
+            guest.stop()
             life(guest)
         wait_given_back(simulation)
         if not scarcity.has_failed:
-            return f"{place} places, {ended} sessions could not do all"
+            return f"{place} places, at {disturbed} of them something could not be done"
 
 
 def plugged_in_again(scarcity, simulation, port, step):
@@ -135,14 +138,24 @@ def everywhere(lab):
 
 
 def life(guest):
-    """A whole session."""
+    """Something of everything."""
     guest.start()
+    cancelled_at_once(guest)
     guest.wait_reports(3)
     expect("bulk IN", (SUCCESS, 65536), guest.bulk_in(1))
     guest.send_bulk(2, BULK_OUT, data=bytes(512))
     expect("bulk OUT", SUCCESS, guest.wait(BULK_PACKET, id=2).body[1])
     expect("control", SUCCESS, control(guest, 3))
     guest.stop()
+
+
+def cancelled_at_once(guest):
+    """A request and its cancel, which the server reads in one piece."""
+    guest._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
+    guest.send_bulk(0, BULK_IN, 512)
+    guest.send(CANCEL_DATA_PACKET, 0)
+    guest._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 0)
+    guest.wait(BULK_PACKET, id=0)
 
 
 def says(text):
