@@ -32,7 +32,7 @@ void readiness_settle(int descriptor, const struct sim_file *file, bool is_raise
 }
 
 /// One beyond the maximum is POLLERR. Only the kernel's own signals count so far: that of an asynchronous read, here of nothing. It
-/// wakes who waits for reading alone, as usbfs does not: the others are woken by the descriptor's being writable right before.
+/// wakes who waits for reading alone, as usbfs does not: the others find the descriptor writable before, for as long as it takes to wake.
 bool readiness_break(int descriptor) {
   int ends[2];
   aio_context_t context = 0;
@@ -43,6 +43,7 @@ bool readiness_break(int descriptor) {
   struct iocb *blocks[] = {&block};
   if (syscall(SYS_io_setup, 1, &context) == 0) {
     readiness_raise(descriptor);
+    usleep(1000);
     readiness_lower(descriptor);
     syscall(SYS_io_submit, context, 1, blocks);
     syscall(SYS_io_destroy, context);
