@@ -121,8 +121,10 @@ memcheck: $(NATIVE)
 	@tools/install-packages memcheck
 	tools/memcheck $(NATIVE)
 
+# Preloaded into servers under test.
 SCARCITY = build/robustness/scarcity.so
-$(SCARCITY): Tests/robustness/scarcity.c
+HEAP = build/robustness/heap.so
+$(SCARCITY) $(HEAP): build/robustness/%.so: Tests/robustness/%.c
 	@mkdir -p $(@D)
 	@echo "compiling $(notdir $@)"
 	@gcc -std=gnu11 -O2 -Wall -Wextra -Werror -shared -fPIC -o $@ $< -ldl
@@ -131,7 +133,7 @@ robustness: build bench-tools $(NATIVE) $(SCARCITY)
 	@tools/install-packages robustness
 	Tests/robustness/run $(if $(QUICK),--quick) $(RELEASE) $(NATIVE)
 
-soak: bench-tools build/bench/usb-guests
+soak: bench-tools build/bench/usb-guests $(HEAP)
 	@tools/install-packages robustness
 	swift build -c release --sanitize=address --scratch-path .build-address --product usbredir-evloop
 	Tests/robustness/soak --minutes $(MINUTES) --devices $(DEVICES) .build-address/release/usbredir-evloop

@@ -31,19 +31,19 @@ class Lab:
         return self.log.read_text(errors="replace").splitlines()[-count:] if self.log.exists() else []
 
     @contextlib.contextmanager
-    def serving(self, *exports, devices=2, rate=1000, options=(), scarcity=None):
+    def serving(self, *exports, devices=2, rate=1000, options=(), preloaded=None):
         """Simulated devices and a server with these exports on them, `{N}` standing for its N-th port; gives both, and
         the ports. The server has to end well.
         """
         with Simulation(devices, rate, options) as simulation, \
-                self.serving_on(simulation, *exports, scarcity=scarcity) as (server, ports):
+                self.serving_on(simulation, *exports, preloaded=preloaded) as (server, ports):
             yield simulation, server, ports
 
     @contextlib.contextmanager
-    def serving_on(self, simulation, *exports, scarcity=None):
+    def serving_on(self, simulation, *exports, preloaded=None):
         """The same on devices that are there already."""
         ports = free_ports(len(exports))
-        program = Program(self.binary, [*(scarcity.launcher if scarcity else ()), str(SIMULATOR), "run", simulation.name])
+        program = Program(self.binary, [*(preloaded.launcher if preloaded else ()), str(SIMULATOR), "run", simulation.name])
         places = [f"{export},listen=127.0.0.1:{port}" for export, port in zip(exports, ports)]
         with program.serve(self.log, *places) as server:
             yield server, ports

@@ -31,7 +31,7 @@ WORDS = ("memory", "NO_MEM")
 def no_memory_in_libraries(lab):
     with Scarcity() as scarcity, Simulation(2, RATE, STAMPED) as simulation:
         lab.note(f"starting: {starting(lab, scarcity, simulation)}")
-        with lab.serving_on(simulation, "port=1-1", "virtual=source-sink", scarcity=scarcity) as (server, ports), \
+        with lab.serving_on(simulation, "port=1-1", "virtual=source-sink", preloaded=scarcity) as (server, ports), \
                 VirtualNeighbour(ports[1]):
             lab.note(f"in a session: {in_sessions(scarcity, simulation, server, ports[0])}")
             lab.note(f"plugged in again: {plugged_in_again(scarcity, simulation, ports[0], 5 if lab.is_quick else 1)}")
@@ -48,7 +48,7 @@ def starting(lab, scarcity, simulation):
         try:
             with contextlib.ExitStack() as stack:
                 with scarcity.once(MEMORY, place):
-                    server, ports = stack.enter_context(lab.serving_on(simulation, "port=1-1", scarcity=scarcity))
+                    server, ports = stack.enter_context(lab.serving_on(simulation, "port=1-1", preloaded=scarcity))
                 if "is not plugged in" in server.log():
                     blind += 1
                     plug_again(simulation)
@@ -121,7 +121,7 @@ def everywhere(lab):
     """Nothing finds memory for a while, again and again: a device holds its reports."""
     failed = 0
     with Scarcity() as scarcity, \
-            lab.serving("port=1-1", "port=1-2", options=STAMPED, scarcity=scarcity) as (simulation, server, ports), \
+            lab.serving("port=1-1", "port=1-2", options=STAMPED, preloaded=scarcity) as (simulation, server, ports), \
             Neighbour(ports[1]) as neighbour, Client(ports[0]) as guest:
         guest.start()
         for _ in range(3 if lab.is_quick else 20):

@@ -19,7 +19,7 @@ def no_threads(lab):
     """A line that names the limit; what would have had a thread of its own is done without, and nothing is lost."""
     with Scarcity() as scarcity:
         starting(lab, scarcity)
-        with lab.serving("port=1-1", "port=1-2", options=STAMPED, scarcity=scarcity) as (simulation, server, ports), \
+        with lab.serving("port=1-1", "port=1-2", options=STAMPED, preloaded=scarcity) as (simulation, server, ports), \
                 Neighbour(ports[1]) as neighbour:
             for _ in range(2):
                 scarcity.start(THREADS)
