@@ -53,6 +53,24 @@ struct ControlTests {
     #expect(guest.exchange(guest.controlIn(1, 6, length: 18)) == ["control #1 \(word) 0"])
   }
 
+  @Test("B3.1: what the device keeps for 5 seconds ends, and the next one works")
+  func keptByTheDevice() throws {
+    let clock = ManualClock()
+    let guest = try GuestHarness(loop: EventLoop(clock: clock))
+    guest.scripted.hold(.controlOut)
+    #expect(guest.exchange(guest.controlIn(1, 6, value: 0x100, length: 18)).isEmpty)
+    clock.advance(milliseconds: 4999)
+    guest.loop.timers.fireDue()
+    guest.settle()
+    #expect(guest.take().isEmpty)
+    clock.advance(milliseconds: 2)
+    guest.loop.timers.fireDue()
+    guest.settle()
+    #expect(guest.take() == ["control #1 timeout 0"])
+    guest.scripted.release(.controlOut)
+    #expect(guest.exchange(guest.controlIn(2, 0, length: 2)) == ["control #2 success 2 0000"])
+  }
+
   @Test("B3.1: an IN request is cut to 4096 bytes, an OUT request over that is refused")
   func lengths() throws {
     let guest = try GuestHarness()
