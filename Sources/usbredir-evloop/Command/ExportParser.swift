@@ -125,7 +125,6 @@ private func setKeepalive(_ text: String, _ options: inout TransportOptions) thr
   options.userTimeout = min(options.userTimeout, seconds * 1000)
 }
 
-/// Reads the value of `key`, where it is given, as a number in `range`.
 /// The value of `key`, where it is given, as a number in `range`.
 func takeNumber(
   _ items: inout ExportItems, _ key: String, _ range: ClosedRange<Int>

@@ -166,6 +166,8 @@ final class IsoOutPipe: StreamPipe, TransferOwner {
     free = transfer.next
     transfer.next = nil
     transfer.length = 0
+    // There may be memory by now that there was not when the stream began.
+    if transfer.buffer == nil { transfer.buffer = pool.takeIfPossible() }
     transfer.buffer?.setPayload(count: 0)
     current = transfer
     filled = 0

@@ -10,30 +10,39 @@ enum Privileges {
     _ = posixForbidNewPrivileges()
   }
 
-  /// The process becomes `user`, with the user's groups and no capability, and cannot go back. Nothing happens when it is
-  /// that user already. Throws when there is no such user, when it is root, and when the process may not.
+  /// The process becomes `user`, with the user's groups and no capability, and cannot go back. One that is that user
+  /// already keeps what it has. Throws when there is no such user, when it is root, and when the process may not, or may
+  /// become root again.
   static func become(_ user: String) throws(SystemError) {
-    guard let entry = unsafe getpwnam(user) else {
-      throw SystemError(
-        code: 0, "--user " + user, reason: "there is no such user",
-        advice: "make it (adduser --system) or name another")
-    }
+    posixSetErrno(0)
+    guard let entry = unsafe getpwnam(user) else { throw notFound(user, posixErrno()) }
     let (uid, gid) = unsafe (entry.pointee.pw_uid, entry.pointee.pw_gid)
     guard uid != 0 else {
       throw SystemError(
         code: 0, "--user " + user, reason: "this is root, who may do everything",
         advice: "name an ordinary user")
     }
-    if getuid() == uid, geteuid() == uid { return }
-    // The groups first: the user may not change them. glibc does each for all threads, nptl(7).
-    guard unsafe initgroups(user, gid) == 0, setgid(gid) == 0, setuid(uid) == 0 else {
-      throw SystemError(
-        code: posixErrno(), "--user " + user, advice: "start the server as root, or leave the option out")
-    }
+    if getuid() != uid || geteuid() != uid { try change(user, uid, gid) }
     guard setuid(0) < 0 else {
       throw SystemError(
         code: 0, "--user " + user, reason: "the process can become root again",
         advice: "start it without CAP_SETUID")
+    }
+  }
+
+  /// - Parameter code: errno, which says more only when looking for the user failed. getpwnam(3).
+  private static func notFound(_ user: String, _ code: Int32) -> SystemError {
+    if [EMFILE, ENFILE, ENOMEM].contains(code) { return SystemError(code: code, "--user " + user) }
+    return SystemError(
+      code: 0, "--user " + user, reason: "there is no such user",
+      advice: "make it (adduser --system) or name another")
+  }
+
+  private static func change(_ user: String, _ uid: uid_t, _ gid: gid_t) throws(SystemError) {
+    // The groups first: the user may not change them. glibc does each for all threads, nptl(7).
+    guard unsafe initgroups(user, gid) == 0, setgid(gid) == 0, setuid(uid) == 0 else {
+      throw SystemError(
+        code: posixErrno(), "--user " + user, advice: "start the server as root, or leave the option out")
     }
   }
 }

@@ -58,6 +58,21 @@ struct IsoOutPipeTests {
     #expect(user.device.posted[1].packets.map { $0.length } == [1, 1])
   }
 
+  @Test("B1.8: a transfer that there was no memory for gets some when it is used again")
+  func memoryAgain() throws {
+    let user = IsoOutPipeUser(packets: 2, depth: 2)
+    user.pipe.start()
+    user.put(1...2)
+    let transfer = try #require(user.device.posted.first)
+    user.device.complete(0)
+    transfer.buffer?.release()
+    transfer.buffer = nil
+    user.put(3...3)
+    try #require(transfer.buffer != nil)
+    user.put(4...4)
+    #expect(user.posted == ["0304"])
+  }
+
   @Test("underrun: fills half of the buffer again")
   func underrun() {
     let user = IsoOutPipeUser(packets: 1, depth: 4)

@@ -262,7 +262,7 @@ struct ProgramTests {
   }
 
   @Test(
-    "--user of nobody, of root, and by an ordinary user",
+    "--user of nobody, of root, by an ordinary user, and by one who can become root",
     .enabled(if: geteuid() == 0, "only root can become another user"),
     arguments: [
       ([], "nosuch", "--user nosuch: there is no such user; make it (adduser --system) or name another"),
@@ -270,6 +270,12 @@ struct ProgramTests {
       (
         ["--reuid=daemon", "--regid=daemon", "--clear-groups"], "nobody",
         "--user nobody: Operation not permitted; start the server as root, or leave the option out"
+      ),
+      (
+        [
+          "--reuid=nobody", "--regid=nogroup", "--clear-groups", "--inh-caps=+setuid",
+          "--ambient-caps=+setuid",
+        ], "nobody", "--user nobody: the process can become root again; start it without CAP_SETUID"
       ),
     ] as [([String], String, String)])
   func userRefused(_ launch: [String], _ user: String, _ text: String) throws {
