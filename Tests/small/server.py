@@ -5,7 +5,6 @@ import fcntl
 import os
 import pathlib
 import resource
-import signal
 import socket
 import subprocess
 import time

@@ -51,7 +51,7 @@
     received += count
   }
 
-  /// The unread bytes. They stay where they are until `take` or `withFree`.
+  /// The unread bytes. They stay where they are until `take`, `makeRoom` or `withFree`.
   func withUnread<Result>(_ body: (Span<UInt8>) -> Result) -> Result {
     body(
       unsafe Span(

@@ -4,7 +4,6 @@ stall, wrong packets, and lengths and ids that fill their fields.
 
 import struct
 
-import usbguest
 from server import free_port
 from steps import expect
 from usbguest import (ALL, BULK_LENGTH32, BULK_PACKET, BULK_STREAMS, CONTROL_PACKET, DEVICE_CONNECT, ENDPOINT_INFO,
