@@ -90,6 +90,8 @@ func parseRedirectServer(_ words: [String]) throws(OptionsError) -> DropInReques
     export.transportOptions.keepaliveIdle = UInt32(idle)
     export.transportOptions.keepaliveInterval = 10
     export.transportOptions.keepaliveProbes = 3
+    // It sets no user timeout. Ours must not end a silent guest before its probes do, tcp(7).
+    export.transportOptions.userTimeout = UInt32(idle + 30) * 1000
   }
   let level = try verbosity(arguments.value("verbose"))
   return .serve(ServerOptions(mode: .redirectServer, exports: [export], logLevel: level))

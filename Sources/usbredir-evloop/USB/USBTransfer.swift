@@ -59,7 +59,7 @@ import CPosix
   /// Hands the transfer to libusb, which holds it until the completion; 0, or a `LIBUSB_ERROR_*` and nothing
   /// happened.
   @unsafe func post(on handle: OpaquePointer) -> Int32 {
-    if unsafe pointer == nil { allocate() }
+    if unsafe pointer == nil && device != nil { allocate() }
     guard let pointer = unsafe pointer, let buffer else { return LIBUSB_ERROR_NO_MEM.rawValue }
     unsafe fill(&pointer.pointee, handle, buffer)
     if type == .bulk { unsafe libusb_transfer_set_stream_id(pointer, streamID) }

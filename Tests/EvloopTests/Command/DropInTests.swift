@@ -81,6 +81,7 @@ extension CommandLineTests {
     @Test("usbredirserver's probes are 10 s apart") func keepalive() throws {
       let set = try options(parseRedirectServer(["-k", "60", "1-4"])).exports[0].transportOptions
       #expect(set.keepaliveIdle == 60 && set.keepaliveInterval == 10 && set.keepaliveProbes == 3)
+      #expect(set.userTimeout == 90_000)
       let kept = try options(parseRedirectServer(["1-4"])).exports[0].transportOptions
       #expect(kept.keepaliveIdle == 10 && kept.keepaliveInterval == 5)
     }
