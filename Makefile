@@ -44,8 +44,9 @@ DEVICES ?= 32
 SWIFT_FILES = Package.swift Sources Tests fuzz bench/load/Package.swift bench/load/Sources bench/load/Tests
 # A crashed test's backtracer would outlive the job.
 export SWIFT_BACKTRACE = enable=no
-# XCTest's own leaks are none of ours.
-export ASAN_OPTIONS ?= detect_leaks=0
+# XCTest's own leaks are none of ours. Memory that is not to be had is what some tests want.
+export ASAN_OPTIONS ?= detect_leaks=0:allocator_may_return_null=1
+export TSAN_OPTIONS ?= allocator_may_return_null=1
 
 .PHONY: help build run test fuzz simulate memcheck bench-tools robustness soak bench-peers bench bench-quick small small-test deb e2e build/bench/usb-guests bench-test format lint install clean
 
