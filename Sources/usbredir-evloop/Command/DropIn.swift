@@ -91,7 +91,7 @@ func parseRedirectServer(_ words: [String]) throws(OptionsError) -> DropInReques
     export.transportOptions.keepaliveInterval = 10
     export.transportOptions.keepaliveProbes = 3
     // It sets no user timeout. Ours must not end a silent guest before its probes do, tcp(7).
-    export.transportOptions.userTimeout = UInt32(idle + 30) * 1000
+    export.transportOptions.userTimeout = export.transportOptions.keepaliveTimeout
   }
   let level = try verbosity(arguments.value("verbose"))
   return .serve(ServerOptions(mode: .redirectServer, exports: [export], logLevel: level))

@@ -121,8 +121,7 @@ private func setKeepalive(_ text: String, _ options: inout TransportOptions) thr
   if parts.count > 1 { options.keepaliveInterval = UInt32(try parseNumber(parts[1], 1...32_767)) }
   if parts.count > 2 { options.keepaliveProbes = UInt32(try parseNumber(parts[2], 1...127)) }
   // In force together, it is the user timeout that ends a connection: it must not outlast what is asked for here.
-  let seconds = options.keepaliveIdle + options.keepaliveInterval * options.keepaliveProbes
-  options.userTimeout = min(options.userTimeout, seconds * 1000)
+  options.userTimeout = min(options.userTimeout, options.keepaliveTimeout)
 }
 
 /// The value of `key`, where it is given, as a number in `range`.

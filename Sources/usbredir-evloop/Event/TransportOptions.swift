@@ -20,4 +20,7 @@ struct TransportOptions {
   var highWater = 1024 * 1024
   /// Queued bytes at or below which it is told to go on; less than `highWater`.
   var lowWater = 256 * 1024
+
+  /// Milliseconds that an idle connection lives without an answer to keepalive's questions.
+  var keepaliveTimeout: UInt32 { (keepaliveIdle + keepaliveInterval * keepaliveProbes) * 1000 }
 }
