@@ -26,6 +26,11 @@ def block(machine, serial):
         "[ $(cat \"$b/size\") -gt 0 ] && printf \"/dev/${b##*/}\"; done")
 
 
+def wait_configured(machine, serial):
+    """Waits until the kernel is done with asking: it makes an interface when all requests of enumeration are answered."""
+    wait_until(lambda: _of(machine, serial, "[ -d $d:1.0 ] && printf yes"), 60, f"{machine.name} has configured {serial}")
+
+
 def wait_driver(machine, serial, name):
     wait_until(lambda: driver(machine, serial) == name, 60, f"{name} has {serial} in {machine.name}")
 

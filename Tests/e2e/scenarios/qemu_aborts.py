@@ -38,7 +38,8 @@ def run(lab):
     (parsed, parsing), (ordered, ordering), (leaving, left) = map(other_server, ("parsed", "ordered", "leaving"))
 
     with lab.step("a packet that QEMU's parser refuses, alone in its read: QEMU goes on"):
-        parsing.booted()
+        # Else an answer to the kernel's questions shares the read.
+        sysfs.wait_configured(parsing.booted(), SERIAL)
         parsed.send_unknown()
         wait_until(lambda: refusals(parsing), 60, "QEMU's log has the refusal")
         parsed.disconnect()
