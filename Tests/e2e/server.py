@@ -71,8 +71,12 @@ class MachineServer:
         return [word[4] for word in words if word[-1] == "ESTABLISHED" and word[3].endswith(f":{port}")]
 
     def proc(self, file):
-        """A file of the process in /proc, or several by a pattern."""
+        """A file of the process in /proc."""
         return self._machine.run(f"cat /proc/$(cat /run/server.pid)/{file}")
+
+    def thread_statuses(self):
+        """What proc(5) says of its threads, one behind the other, without those that end just then."""
+        return self._machine.run("cat /proc/$(cat /run/server.pid)/task/*/status 2>/dev/null", check=False)
 
     def descriptors(self):
         """How many are open."""

@@ -117,10 +117,20 @@ class Server:
         finally:
             resource.prlimit(self._process.pid, kind, before)
 
-    def wakeups(self):
-        """How often all of its threads have been woken up so far."""
-        tasks = pathlib.Path(f"/proc/{self._process.pid}/task")
-        return sum(int(self.status(task)["voluntary_ctxt_switches"]) for task in tasks.iterdir())
+    def wakeups(self, seconds):
+        """How often its threads are woken up in that time. One that ends meanwhile does not count."""
+        before = self._sleeps()
+        time.sleep(seconds)
+        return sum(count - before.get(thread, 0) for thread, count in self._sleeps().items())
+
+    def _sleeps(self):
+        """How often each of its threads has gone to sleep so far."""
+        sleeps = {}
+        for thread in pathlib.Path(f"/proc/{self._process.pid}/task").iterdir():
+            # It may end between the list and the look at it.
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                sleeps[thread.name] = int(self.status(thread)["voluntary_ctxt_switches"])
+        return sleeps
 
     def status(self, path=None):
         """What proc(5) says of the process, or of the thread at `path`: name → text."""

@@ -104,8 +104,7 @@ def memory(server):
 def wake_ups(host, server):
     """How often a thread of the server is woken in the next seconds: each time ends with its going to sleep."""
     def sleeps():
-        statuses = server.proc("task/*/status")
-        return sum(int(count) for count in re.findall(r"\nvoluntary_ctxt_switches:\s*(\d+)", statuses))
+        return sum(map(int, re.findall(r"\nvoluntary_ctxt_switches:\s*(\d+)", server.thread_statuses())))
 
     before = sleeps()
     host.run(f"sleep {IDLE_SECONDS}")

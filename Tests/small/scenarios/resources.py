@@ -62,6 +62,4 @@ def transfer(guests):
 def wakeups(server):
     """In some seconds, after those in which what was begun may end."""
     time.sleep(SETTLING)
-    before = server.wakeups()
-    time.sleep(QUIET)
-    return server.wakeups() - before
+    return server.wakeups(QUIET)
