@@ -147,5 +147,27 @@ extension MockedUsbfsTests {
         #expect(life.faults == [], "at request \(step) of \(steps)")
       }
     }
+
+    @Test("B2.6: unplugged at any request of opening, when sysfs knows no configuration of it any more")
+    func unpluggedWithoutConfiguration() throws {
+      let unconfigured = MockedDevice()
+      defer { unconfigured.unplug() }
+      unconfigured.loseConfiguration()
+      let user = DeviceUser(try DeviceUser.tryOpen(unconfigured).get())
+      #expect(user.device.model.configuration == 0)
+      let steps = unconfigured.steps
+      user.close()
+      #expect(steps > 3)
+      for step in 0..<steps {
+        let mocked = MockedDevice()
+        defer { mocked.unplug() }
+        mocked.loseConfiguration()
+        mocked.unplug(at: step)
+        if case .success(let device) = DeviceUser.tryOpen(mocked) {
+          Issue.record("opened, at request \(step) of \(steps)")
+          DeviceUser(device).close()
+        }
+      }
+    }
   }
 }

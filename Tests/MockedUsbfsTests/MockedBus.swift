@@ -190,6 +190,11 @@ let isPreloaded: Bool = {
     unsafe umockdev_testbed_uevent(testbed, path, "remove")
   }
 
+  /// The kernel has no configuration of it: as long as nobody sets one, and when it is being unplugged.
+  func loseConfiguration() {
+    unsafe umockdev_testbed_set_attribute(testbed, path, "bConfigurationValue", "")
+  }
+
   /// The plug is pulled at that request, from 0; nobody tells by a uevent. -1: at none.
   func unplug(at step: Int) {
     unsafe mockedDeviceUnplugAt(device, Int32(step))

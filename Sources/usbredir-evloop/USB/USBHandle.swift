@@ -121,7 +121,7 @@ import CPosix
       address = unsafe libusb_get_device_address(device)
     }
     unsafe describe(device)
-    configuration = readConfiguration()
+    configuration = try readConfiguration()
     originalConfiguration = configuration
   }
 
@@ -139,14 +139,17 @@ import CPosix
     name += " (" + deviceID(told.vendor, told.product) + ")"
   }
 
-  /// The kernel's own idea of it where sysfs shows it; else the device is asked.
-  private func readConfiguration() -> UInt8 {
-    if let text = Sysfs.text(sysfsPath + "bConfigurationValue") {
-      return UInt8(text.number(atMost: 0xff) ?? 0)
-    }
+  /// The kernel's own idea of it where sysfs shows it; else the device is asked. An empty file means none, but also a device
+  /// that is being unplugged, and then its file goes: only the device tells these apart.
+  private func readConfiguration() throws(USBError) -> UInt8 {
+    let text = Sysfs.text(sysfsPath + "bConfigurationValue")
+    if let number = text?.number(atMost: 0xff) { return UInt8(number) }
     var value: Int32 = 0
-    guard unsafe libusb_get_configuration(pointer, &value) == 0 else { return 0 }
-    return UInt8(truncatingIfNeeded: value)
+    let code = unsafe libusb_get_configuration(pointer, &value)
+    guard code != LIBUSB_ERROR_NO_DEVICE.rawValue else {
+      throw USBError(.gone, "cannot use " + name + ": it was unplugged")
+    }
+    return text == nil && code == 0 ? UInt8(truncatingIfNeeded: value) : 0
   }
 
   // MARK: interfaces
@@ -226,10 +229,13 @@ import CPosix
       configuration = value
       // The kernel has bound drivers to the new configuration; those of the old one are history.
       detached = []
-    } else if outcome != .deviceGone {
-      configuration = readConfiguration()
     }
-    do throws(USBError) { try claimAll() } catch { return error.kind == .gone ? .deviceGone : .failed }
+    do throws(USBError) {
+      if outcome != .done && outcome != .deviceGone { configuration = try readConfiguration() }
+      try claimAll()
+    } catch {
+      return error.kind == .gone ? .deviceGone : .failed
+    }
     return outcome
   }
 
