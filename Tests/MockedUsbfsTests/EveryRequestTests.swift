@@ -167,6 +167,7 @@ extension MockedUsbfsTests {
           Issue.record("opened, at request \(step) of \(steps)")
           DeviceUser(device).close()
         }
+        #expect(mocked.isGone, "request \(step) of \(steps) was made")
       }
     }
   }

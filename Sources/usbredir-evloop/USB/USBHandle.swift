@@ -225,13 +225,15 @@ import CPosix
     releaseAll()
     // -1 also unconfigures a device whose configurations begin with 0.
     let outcome = unsafe result(libusb_set_configuration(pointer, value == 0 ? -1 : Int32(value)))
-    if outcome == .done {
-      configuration = value
-      // The kernel has bound drivers to the new configuration; those of the old one are history.
-      detached = []
-    }
+    guard outcome != .deviceGone else { return outcome }
     do throws(USBError) {
-      if outcome != .done && outcome != .deviceGone { configuration = try readConfiguration() }
+      if outcome == .done {
+        configuration = value
+        // The kernel has bound drivers to the new configuration; those of the old one are history.
+        detached = []
+      } else {
+        configuration = try readConfiguration()
+      }
       try claimAll()
     } catch {
       return error.kind == .gone ? .deviceGone : .failed
