@@ -1,6 +1,7 @@
-"""One measurement: a server, a load on it, and what both cost and found between two moments in the middle of it."""
+"""One measurement: a server, a load on it, and what both cost and found between two moments while the load lasts."""
 
 import json
+import select
 import subprocess
 import time
 
@@ -11,29 +12,21 @@ from harness.servers import Server
 from harness.start import GUESTS, start
 
 WARM_UP = 0.3
-# The generator measures a little longer than the costs are taken.
-MARGIN = 0.2
 PATIENCE = 40
+MEASURING = b"measuring\n"
 
 
-def _begin_guests(scenario, server, seconds, cpus):
-    command = [
-        BUILD / "usb-guests", *scenario.command, "--warm-up", WARM_UP + scenario.settle, "--duration", seconds + MARGIN, server.address]
+def _begin_guests(scenario, server, cpus):
+    command = [BUILD / "usb-guests", *scenario.command, "--attended", "--warm-up", WARM_UP + scenario.settle, server.address]
     return start(
-        command, cpus.guests, GUESTS if cpus.is_real_time else None, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        command, cpus.guests, GUESTS if cpus.is_real_time else None, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL, bufsize=0)
 
 
-def _has_begun(before, now, devices):
-    done = sum(now[key] - before[key] for key in ("delivered", "bulk_in", "bulk_out", "interrupt_out", "discards"))
-    return done > 0 or now["posted"] >= devices
-
-
-def _wait_begun(simulation, before, scenario, guests):
-    deadline = time.monotonic() + PATIENCE
-    while not _has_begun(before, simulation.stats(), scenario.devices):
-        if guests.poll() is not None or time.monotonic() > deadline:
-            return
-        time.sleep(0.01)
+def _wait_measuring(scenario, guests):
+    """The first line that the load generator says: that it measures, or the beginning of why it does not."""
+    readable, _, _ = select.select([guests.stdout], [], [], PATIENCE + scenario.settle)
+    return guests.stdout.readline() if readable else b""
 
 
 def _moment(simulation, server):
@@ -74,19 +67,18 @@ def measure(name, scenario, simulation, seconds, cpus):
     was_alive = False
     try:
         simulation.rate(scenario.rate, scenario.active or scenario.devices)
-        before = simulation.stats()
-        guests = _begin_guests(scenario, server, seconds, cpus)
-        _wait_begun(simulation, before, scenario, guests)
-        time.sleep(WARM_UP + scenario.settle)
+        guests = _begin_guests(scenario, server, cpus)
+        said = _wait_measuring(scenario, guests)
         first = _moment(simulation, server)
         time.sleep(seconds)
         last = _moment(simulation, server)
         memory = processes.memory(server.pids)
+        # The load lasts until now, however late this process was.
         output = guests.communicate(timeout=PATIENCE)[0]
     finally:
         was_alive = server.close()
     try:
-        found = json.loads(output)
+        found = json.loads(output if said == MEASURING else said + output)
     except ValueError:
         found = {"counts": {}, "rates": {}, "latencies": {}, "failures": ["the load generator said nothing"]}
     # usbredirect ends with its guest.

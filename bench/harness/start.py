@@ -24,7 +24,7 @@ def _as(cpu, priority):
 def start(command, cpu, priority, **options):
     """A process; a `priority` of None is an ordinary one."""
     with _as(cpu, priority):
-        return subprocess.Popen(list(map(str, command)), stdin=subprocess.DEVNULL, **options)
+        return subprocess.Popen(list(map(str, command)), **{"stdin": subprocess.DEVNULL, **options})
 
 
 def become_real_time(cpu):

@@ -1,4 +1,5 @@
 // What the tests share: runs of activities against fake usb-hosts.
+import Glibc
 import Testing
 
 @testable import usb_guests
@@ -16,6 +17,13 @@ func measure(
     try Engine(workload).run()
     return workload.report("test")
   }
+}
+
+/// The two ends of a pipe.
+func pipeEnds() throws -> (reads: Int32, writes: Int32) {
+  var ends: [Int32] = [0, 0]
+  guard pipe(&ends) == 0 else { throw LoadError.system("pipe") }
+  return (ends[0], ends[1])
 }
 
 /// Every set of capabilities that a packet's size depends on.

@@ -44,7 +44,10 @@ struct TimingOptions: ParsableArguments {
   @Option(help: "Seconds before that.")
   var warmUp = 0.5
 
-  var timing: Timing { Timing(warmUp: warmUp, duration: duration) }
+  @Flag(help: "After the warm-up, print `measuring`; measure until standard input ends.")
+  var attended = false
+
+  var timing: Timing { Timing(warmUp: warmUp, duration: duration, isAttended: attended) }
 
   func validate() throws {
     guard duration > 0, warmUp >= 0, duration + warmUp < 1e6 else {
@@ -67,7 +70,12 @@ func run(
 ) throws {
   let addresses = try guests.list()
   let workload = TimedWorkload(addresses, guests.capabilities, timing, activities(addresses.count))
-  try Engine(workload).run()
+  let engine = try Engine(workload)
+  if timing.isAttended {
+    workload.begins = { FileHandle.standardOutput.write(Data("measuring\n".utf8)) }
+    try engine.attend(STDIN_FILENO)
+  }
+  try engine.run()
   var report = workload.report(scenario)
   judge(&report)
   try tell(report)

@@ -7,6 +7,9 @@ import Glibc
 final class Engine {
   let workload: Workload
   private let poller: Int32
+  /// What `attend` was called with, until it has spoken; its events have a token that no guest has.
+  private var attended: Int32?
+  private static let attendedToken = UInt32.max
   private var guests: [Guest?] = []
   private var freeSlots: [Int] = []
   /// Slots whose events may still lie in this turn's batch.
@@ -42,6 +45,21 @@ final class Engine {
     return guest
   }
 
+  /// Tells the workload, once, when a descriptor ends or has something to read.
+  func attend(_ descriptor: Int32) throws {
+    guard loadWatch(poller, descriptor, Self.attendedToken, 1, 0, 1) == 0 else {
+      throw LoadError.system("--attended: standard input has to be a pipe, a socket or a terminal")
+    }
+    attended = descriptor
+  }
+
+  private func attendedSpoke() {
+    guard let descriptor = attended else { return }
+    attended = nil
+    loadUnwatch(poller, descriptor)
+    workload.toldToEnd(at: loadClock())
+  }
+
   /// Runs until the workload is finished.
   func run() throws {
     try workload.start(self)
@@ -58,7 +76,8 @@ final class Engine {
     wakeups += 1
     for index in 0..<Int(count) {
       let event = events[index]
-      guard let guest = guests[Int(event.token)] else { continue }
+      if event.token == Self.attendedToken { attendedSpoke() }
+      guard event.token != Self.attendedToken, let guest = guests[Int(event.token)] else { continue }
       if event.isWritable != 0 { guest.becameWritable() }
       if event.isReadable != 0 { guest.receive() }
     }

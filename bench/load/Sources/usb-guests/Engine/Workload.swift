@@ -23,6 +23,8 @@ class Workload {
   func ended(_ guest: Guest, _ reason: String, at now: UInt64) {
     fail("\(guest.address): \(reason)")
   }
+  /// Whoever attends to the run wants its end.
+  func toldToEnd(at now: UInt64) {}
   /// `deadline` has come, and was forgotten.
   func tick(_ engine: Engine, at now: UInt64) {}
 

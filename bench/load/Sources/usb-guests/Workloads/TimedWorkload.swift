@@ -1,12 +1,14 @@
 // A run with a fixed set of guests: all get their device, the activities begin, warm up, are measured for a
 // time, and are brought to an end in good order, so that everything that was in flight is counted.
 //
-//     connecting ──all attached──▶ warming ──▶ measuring ──time is up, or all is done──▶ stopping ──idle──▶ finished
+//     connecting ──all attached──▶ warming ──▶ measuring ──time is up, told, or all done──▶ stopping ──idle──▶ finished
 
 /// How long things take; seconds.
 struct Timing {
   var warmUp = 0.5
   var duration = 5.0
+  /// Measures until it is told to end, not for `duration`.
+  var isAttended = false
   /// For connecting and for stopping.
   var patience = 10.0
 }
@@ -18,6 +20,8 @@ final class TimedWorkload: Workload {
   }
 
   let activities: [Activity]
+  /// Called when the warm-up is over.
+  var begins: () -> Void = {}
   private let addresses: [Address]
   private let capabilities: Capabilities
   private let timing: Timing
@@ -74,14 +78,15 @@ final class TimedWorkload: Workload {
     arm()
   }
 
-  private func enter(_ phase: Phase, for seconds: Double) {
+  private func enter(_ phase: Phase, for seconds: Double?) {
     self.phase = phase
-    phaseEnd = monotonic() + UInt64(seconds * 1e9)
+    phaseEnd = seconds.map { monotonic() + UInt64($0 * 1e9) } ?? .max
     arm()
   }
 
   private func arm() {
-    deadline = activities.reduce(phaseEnd) { min($0, $1.deadline ?? .max) }
+    let next = activities.reduce(phaseEnd) { min($0, $1.deadline ?? .max) }
+    deadline = next == .max ? nil : next
   }
 
   override func tick(_ engine: Engine, at now: UInt64) {
@@ -107,7 +112,16 @@ final class TimedWorkload: Workload {
     for activity in activities { activity.reset() }
     usageBefore = guests.first.map { Usage($0.engine) }
     measuredSince = now
-    enter(.measuring, for: timing.duration)
+    enter(.measuring, for: timing.isAttended ? nil : timing.duration)
+    begins()
+  }
+
+  override func toldToEnd(at now: UInt64) {
+    switch phase {
+    case .connecting, .warming: giveUp("told to end before anything was measured")
+    case .measuring: stop(at: now)
+    case .stopping, .finished: break
+    }
   }
 
   private func stop(at now: UInt64) {
