@@ -31,6 +31,11 @@ static bool seize(pid_t thread) {
   return ptrace(PTRACE_SEIZE, thread, NULL, options) == 0 && ptrace(PTRACE_INTERRUPT, thread, NULL, NULL) == 0;
 }
 
+/// Threads but the first may be about to end: then there is nothing to count.
+static bool seize_or_is_gone(pid_t thread, pid_t process) {
+  return seize(thread) || (thread != process && (errno == ESRCH || errno == EPERM));
+}
+
 static bool seize_all(pid_t process) {
   char path[64];
   snprintf(path, sizeof path, "/proc/%d/task", process);
@@ -38,7 +43,7 @@ static bool seize_all(pid_t process) {
   bool is_seized = folder != NULL;
   struct dirent *entry;
   while (is_seized && (entry = readdir(folder))) {
-    if (entry->d_name[0] != '.') is_seized = seize(atoi(entry->d_name));
+    if (entry->d_name[0] != '.') is_seized = seize_or_is_gone(atoi(entry->d_name), process);
   }
   if (folder) closedir(folder);
   return is_seized;

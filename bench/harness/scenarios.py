@@ -26,6 +26,10 @@ class Scenario:
     def is_bulk(self):
         return self.command[0] == "bulk"
 
+    @property
+    def is_idle(self):
+        return self.command[0] == "interrupt" and self.rate == "0"
+
 
 def _interrupt(rate, devices, **others):
     return Scenario(

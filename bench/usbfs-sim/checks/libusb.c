@@ -116,10 +116,10 @@ static void wait_in_epoll(const struct libusb_pollfd **list) {
 static void check_loop(const char *name, void (*wait)(const struct libusb_pollfd **)) {
   struct receiver receiver;
   struct timeval none = {0, 0};
-  uint64_t delivered = counter("delivered"), produced = counter("produced");
+  uint64_t delivered = counter("delivered"), produced = counter("produced"), forgotten = counter("forgotten");
   start(&receiver);
   int turns = 0;
-  time_t deadline = time(NULL) + 5;
+  time_t deadline = time(NULL) + 30;
   for (; receiver.reports < REPORTS && time(NULL) < deadline; turns++) {
     const struct libusb_pollfd **list = libusb_get_pollfds(receiver.context);
     wait(list);
@@ -131,7 +131,8 @@ static void check_loop(const char *name, void (*wait)(const struct libusb_pollfd
   stop(&receiver);
   if (!CHECK(receiver.reports >= REPORTS && receiver.gaps == 0)) printf("%s: %d reports\n", name, receiver.reports);
   CHECK(counter("delivered") - delivered == (uint64_t)receiver.reports);
-  CHECK(counter("produced") - produced == counter("delivered") - delivered);
+  // A program that was kept from running at the end leaves reports behind that nobody asks for any more.
+  CHECK(counter("produced") - produced == counter("delivered") - delivered + counter("forgotten") - forgotten);
 }
 
 static void check_transfers(void) {
@@ -140,9 +141,9 @@ static void check_transfers(void) {
   int length;
   start(&receiver);
   uint64_t in = counter("bulk_in_bytes"), out = counter("bulk_out_bytes"), interrupt_out = counter("interrupt_out");
-  CHECK(libusb_bulk_transfer(receiver.handle, 0x82, data, sizeof data, &length, 1000) == 0 && length == sizeof data);
-  CHECK(libusb_bulk_transfer(receiver.handle, 0x02, data, 1000, &length, 1000) == 0 && length == 1000);
-  CHECK(libusb_interrupt_transfer(receiver.handle, 0x01, data, 8, &length, 1000) == 0 && length == 8);
+  CHECK(libusb_bulk_transfer(receiver.handle, 0x82, data, sizeof data, &length, 15000) == 0 && length == sizeof data);
+  CHECK(libusb_bulk_transfer(receiver.handle, 0x02, data, 1000, &length, 15000) == 0 && length == 1000);
+  CHECK(libusb_interrupt_transfer(receiver.handle, 0x01, data, 8, &length, 15000) == 0 && length == 8);
   CHECK(libusb_get_string_descriptor_ascii(receiver.handle, 3, data, sizeof data) > 0);
   CHECK(libusb_get_string_descriptor_ascii(receiver.handle, 9, data, sizeof data) == LIBUSB_ERROR_PIPE);
   CHECK(counter("bulk_in_bytes") - in == sizeof data && counter("bulk_out_bytes") - out == 1000);
@@ -173,7 +174,7 @@ static int LIBUSB_CALL changed(libusb_context *context, libusb_device *device, l
 
 static void wait_until(struct receiver *receiver, const int *count, int least) {
   struct timeval time = {0, 100000};
-  for (int i = 0; i < 50 && *count < least; i++) libusb_handle_events_timeout_completed(receiver->context, &time, NULL);
+  for (int i = 0; i < 300 && *count < least; i++) libusb_handle_events_timeout_completed(receiver->context, &time, NULL);
   if (!CHECK(*count >= least)) printf("%d of %d\n", *count, least);
 }
 

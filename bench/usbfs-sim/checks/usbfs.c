@@ -182,6 +182,11 @@ void check_interfaces(void) {
   node_close(&node);
 }
 
+static bool becomes_posted(uint64_t count) {
+  for (int i = 0; i < 3000 && counter("posted") != count; i++) usleep(10000);
+  return counter("posted") == count;
+}
+
 /// What a program has that is killed becomes free.
 void check_killed_program(void) {
   int status;
@@ -190,12 +195,10 @@ void check_killed_program(void) {
     execl("/proc/self/exe", "check", "hold", (char *)NULL);
     _exit(1);
   }
-  usleep(200000);
-  CHECK(counter("posted") == 1);
+  CHECK(becomes_posted(1));
   kill(child, SIGKILL);
   waitpid(child, &status, 0);
-  for (int i = 0; i < 100 && counter("posted") > 0; i++) usleep(10000);
-  CHECK(counter("posted") == 0);
+  CHECK(becomes_posted(0));
   check_interfaces();
 }
 

@@ -5,12 +5,12 @@ import Testing
 
 struct SlowTests {
   private func slow(
-    _ reports: [UInt64], _ shape: SlownessShape
+    _ reports: [UInt64], _ shape: SlownessShape, duration: Double = 0.3
   ) throws -> (Report, InterruptReceiving, Slowness) {
     let receiving = InterruptReceiving(guests: 2)
     let slowness = Slowness(shape)
     let report = try measure(
-      FakeHostPlan(reports: reports, batch: 50), hosts: 2, duration: 0.3, [receiving, slowness])
+      FakeHostPlan(reports: reports, batch: 50), hosts: 2, duration: duration, [receiving, slowness])
     return (report, receiving, slowness)
   }
 
@@ -29,7 +29,7 @@ struct SlowTests {
   @Test("sips: a few bytes at a time, until the pause is over")
   func sips() throws {
     let (report, receiving, _) = try slow(
-      Array(0..<2000), SlownessShape(after: 0, pause: 100_000_000, sip: (100, 1_000_000)))
+      Array(0..<2000), SlownessShape(after: 0, pause: 2_500_000_000, sip: (100, 1_000_000)), duration: 3)
     #expect(report.failures == [])
     #expect(receiving.faults == [])
     #expect(report.counts["reports"] == 4000)
