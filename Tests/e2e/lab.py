@@ -7,7 +7,6 @@ usb-guest side is a machine "B" whose QEMU has usb-redir devices.
 import functools
 import pathlib
 import shutil
-import socket
 import tempfile
 
 import architecture
@@ -116,9 +115,3 @@ class Lab:
 
 def last_lines(text):
     return text.splitlines()[-25:]
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]

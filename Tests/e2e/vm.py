@@ -60,6 +60,10 @@ class VM:
     def log(self):
         return self.directory / "qemu.log"
 
+    @property
+    def has_ended(self):
+        return self._process.poll() is not None
+
     def booted(self):
         """Waits for the shell. Machines start when they are made, so that two of them boot side by side."""
         if not self._booted:
@@ -92,7 +96,7 @@ class VM:
     def wait_aborted(self, assertion):
         """Waits until QEMU itself has ended this machine, by SIGABRT and with `assertion` (a pattern) in its log."""
         # `timeout` ends by the signal that ended its child.
-        wait_until(lambda: self._process.poll() is not None, 60, f"{self.name}: QEMU aborts")
+        wait_until(lambda: self.has_ended, 60, f"{self.name}: QEMU aborts")
         expect(f"status of QEMU {self.name}", -signal.SIGABRT, self._process.returncode)
         log = self.log.read_text(errors="replace")
         if not re.search(assertion, log):
@@ -126,7 +130,7 @@ class VM:
         return True
 
     def _alive(self):
-        if self._process.poll() is not None:
+        if self.has_ended:
             raise AssertionError(f"{self.name}: QEMU ended:\n{self.log.read_text(errors='replace')}")
 
     def _read_until(self, marker, timeout):

@@ -4,10 +4,10 @@ import contextlib
 import json
 import os
 import pathlib
-import socket
 import subprocess
 import time
 
+from ports import free_ports
 from server import Program
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
@@ -87,13 +87,6 @@ class Simulation:
     def wait_for_faults(self, device, count):
         """Until the device's requests have met so many faults in all."""
         wait_until(lambda: self.counters(device)["faults"] >= count, f"fault {count} of device {device}")
-
-
-def free_ports(count):
-    """All at once: one that is free again may be given out again."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [each.getsockname()[1] for each in sockets]
 
 
 def wait_until(condition, what):

@@ -5,7 +5,6 @@ import fcntl
 import os
 import pathlib
 import resource
-import socket
 import subprocess
 import time
 
@@ -136,9 +135,3 @@ class Server:
         """What proc(5) says of the process, or of the thread at `path`: name → text."""
         text = ((path or pathlib.Path(f"/proc/{self._process.pid}")) / "status").read_text()
         return dict(line.split(":\t", 1) for line in text.splitlines() if ":\t" in line)
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]

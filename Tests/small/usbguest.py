@@ -3,6 +3,7 @@ far as the tests look into them. Numbers and layouts are those of usbredirproto.
 """
 
 import collections
+import select
 import socket
 import struct
 
@@ -58,6 +59,10 @@ class Guest:
         """`length` may lie about how much follows."""
         form = "<IIQ" if self.capabilities & IDS64 else "<III"
         self._socket.sendall(struct.pack(form, kind, len(body) if length is None else length, id) + body)
+
+    def has_more(self):
+        """Something has been received that is not taken yet."""
+        return bool(self._bytes or select.select([self._socket], [], [], 0)[0])
 
     def packet(self):
         """The next packet; None when the server has closed the connection."""

@@ -12,7 +12,8 @@ import shlex
 import sysfs
 from cache import ROOT
 from keyboardguest import KeyboardGuest
-from lab import SERVER_IN_MACHINE, free_port
+from lab import SERVER_IN_MACHINE
+from ports import free_ports
 from seat import Seat
 from steps import expect, wait_until
 
@@ -31,7 +32,7 @@ STARTS = [
 
 
 def run(lab):
-    ports = [free_port() for _ in PRODUCTS]
+    ports = free_ports(len(PRODUCTS))
     host = lab.usb_host(*ports)
 
     with lab.step("A's own driver has the keyboards, and udev the rule"):

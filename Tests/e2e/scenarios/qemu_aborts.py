@@ -13,7 +13,7 @@ import time
 import holdingdevice
 import sysfs
 from holdingdevice import HoldingDevice, UNKNOWN
-from lab import free_port
+from ports import free_port
 from steps import expect, wait_until
 
 SERIAL = "E2EHOLD1"
@@ -47,9 +47,11 @@ def run(lab):
 
     with lab.step("with more bytes behind it in the same read: QEMU aborts"):
         parsed.send_unknown(more=UNKNOWN)
-        # It trips over them at the read after that.
-        time.sleep(0.5)
-        parsed.disconnect()
+        # It trips over them at the read after that, whenever it reads.
+        def has_read():
+            parsed.disconnect()
+            return parsing.has_ended
+        wait_until(has_read, 60, "QEMU reads on", interval=0.5)
         parsing.wait_aborted(UNREAD)
 
     with lab.step("two answers of an endpoint out of order: QEMU aborts"):

@@ -14,7 +14,7 @@ import os
 
 import gadgets
 import sysfs
-from lab import free_port
+from ports import free_ports
 from steps import expect, wait_until
 
 MEBIBYTE = 1 << 20
@@ -55,7 +55,7 @@ class StreamsDisk:
 
 
 def run(lab):
-    ports = [free_port(), free_port()]
+    ports = free_ports(2)
     of_gadget, with_streams = GadgetDisk(), StreamsDisk(lab.directory / "disk")
     disks = [of_gadget, with_streams]
     host = lab.usb_host(*ports, modules=["xhci-pci", "uas"], arguments=with_streams.arguments)

@@ -14,7 +14,7 @@ import gadgets
 import keyboard
 import sysfs
 from evdev import Keyboard, Watcher
-from lab import free_port
+from ports import free_port
 from steps import expect, expect_same, wait_until
 
 SERIAL = "E2E0001"

@@ -9,7 +9,7 @@
 
 import gadgets
 import sysfs
-from lab import free_port
+from ports import free_port
 from steps import expect, wait_until
 
 SERIAL = "E2EPORT1"

@@ -15,7 +15,8 @@ import gadgets
 import keyboard
 import sysfs
 from evdev import Keyboard, Watcher
-from lab import SERVER_IN_MACHINE, free_port
+from lab import SERVER_IN_MACHINE
+from ports import free_port
 from steps import expect, expect_same
 
 MEBIBYTES = 64

@@ -7,10 +7,12 @@ A connection whose guest was switched off looks like one of which the far cable 
 """
 
 import contextlib
+import re
 
 from connections import WAYS, reset, silent, until_closed
 from keyboardguest import KeyboardGuest
-from lab import FAR_CABLE, NEAR_CABLE, free_port
+from lab import FAR_CABLE, NEAR_CABLE
+from ports import free_ports
 from seat import KEYS, Seat
 from steps import expect, wait_until
 
@@ -20,6 +22,9 @@ FEW_KEYS = KEYS[:5]
 AMID = 20
 STORM = 1000
 
+# What the server logs of each guest that has come.
+CONNECTED = re.compile(r"(?m): guest .* connected$")
+
 # The first guest is silent for as long as it likes, the second gives way, the third has to.
 OPEN_ENDED = ["hello-timeout=60", "hello-timeout=1", "takeover"]
 # The first two are given up by what is called so here, the third with the server's defaults survives the same.
@@ -27,7 +32,7 @@ SHORT_LIVED = ["keepalive=1:1:2", "keepalive=off,user-timeout=3", "name=patient"
 
 
 def run(lab):
-    ports = [free_port() for _ in range(COUNT)]
+    ports = free_ports(COUNT)
     host = lab.usb_host(*ports)
 
     with lab.step("A's own driver has the keyboards"):
@@ -175,10 +180,12 @@ def fall_silent(lab, host, server, seats, cable, what):
 
 
 class Ends:
-    """Lines of the server's log about guests that are gone, from now on."""
+    """Lines of the server's log about guests that are gone, from now on. Nobody is connected now."""
 
     def __init__(self, server):
         self._server = server
+        # That of the last guest may still be missing: the device has its driver again a moment earlier.
+        wait_until(lambda: len(self._lines()) == len(CONNECTED.findall(server.log())), 60, "the last guest's end is logged")
         self._before = len(self._lines())
 
     def expect(self, reason, times=1):

@@ -15,7 +15,7 @@ import hashlib
 import os
 
 import iso
-from lab import free_port
+from ports import free_port, free_ports
 from steps import expect, wait_until
 
 MEBIBYTES = {"xhci": 24, "ehci": 24, "huge": 6144}
@@ -29,7 +29,8 @@ PLACE = {"xhci": "0000:00:04.0", "ehci": "0000:00:05.0", "huge": "0000:00:04.0"}
 
 
 def run(lab):
-    ports = {name: free_port() for name in ("xhci", "ehci", "cd", "huge")}
+    names = ("xhci", "ehci", "cd", "huge")
+    ports = dict(zip(names, free_ports(len(names))))
     images = {name: lab.directory / f"{name}.img" for name in ports}
     for name, size in MEBIBYTES.items():
         with open(images[name], "wb") as file:

@@ -15,7 +15,7 @@ import socket
 
 import keyboard
 from evdev import Keyboard, Watcher
-from lab import free_port
+from ports import free_ports
 from server import CAPS_LOCK_LOGGED
 from steps import expect, expect_same
 
@@ -26,7 +26,7 @@ PLACES = {"tcp": "usb-0000:00:04.0-1/", "unix": "usb-0000:00:04.0-2/", "both": "
 
 
 def run(lab):
-    tcp_port, both_port = free_port(), free_port()
+    tcp_port, both_port = free_ports(2)
     fifo, text_socket, listener = (str(lab.directory / name) for name in ("fifo", "text", "listener"))
     os.mkfifo(fifo)
     # For reading too: so neither side waits for the other to open it, and the server never sees an end.

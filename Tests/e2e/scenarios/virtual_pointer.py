@@ -13,7 +13,7 @@ import random
 import socket
 
 from evdev import Pointer, Watcher
-from lab import free_port
+from ports import free_ports
 from steps import expect, expect_same, wait_until
 
 CONTROLLERS = ["qemu-xhci,id=xhci,addr=4"]
@@ -28,7 +28,7 @@ REPORTS = 100
 
 
 def run(lab):
-    ports = [free_port() for _ in range(3)]
+    ports = free_ports(3)
     fifo, events_socket, listener = (str(lab.directory / name) for name in ("fifo", "events", "listener"))
     os.mkfifo(fifo)
     # For reading too: so neither side waits for the other to open it.

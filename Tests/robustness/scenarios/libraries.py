@@ -22,8 +22,8 @@ from usbguest import (ALT_SETTING_STATUS, BULK_PACKET, CANCEL_DATA_PACKET, INTER
 RATE = 100
 # Seconds that a guest waits for what may never come.
 PATIENCE = 3
-# Seconds without memory: streams end after more than one.
-WHILE = 0.2
+# Requests for memory that fail in a row, or in so many seconds: a stream ends with the 16th of its own.
+IN_A_ROW, WHILE = 15, 0.2
 # What a line says that tells of it.
 WORDS = ("memory", "NO_MEM")
 
@@ -126,7 +126,7 @@ def everywhere(lab):
         guest.start()
         for _ in range(3 if lab.is_quick else 20):
             guest.wait_reports(100)
-            scarcity.start(MEMORY)
+            scarcity.start(MEMORY, IN_A_ROW)
             time.sleep(WHILE)
             failed += scarcity.stop(MEMORY)
             works(guest)

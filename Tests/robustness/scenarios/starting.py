@@ -4,7 +4,7 @@ import os
 import resource
 
 from server import NotStarted, Program
-from simulated import free_ports
+from ports import free_ports
 from steps import expect
 from usbguest import Guest
 

@@ -8,8 +8,8 @@ from scenarios.vanishing import given_back, silent
 from steps import expect
 from usbguest import DEVICE_DISCONNECT, RESET
 
-# Seconds that an end may take; a request that sleeps is waited for before they begin.
-SOON, SLEEP = 2, 1.5
+# Seconds that an end may take, less than the server's own patience; a request that sleeps is waited for before they begin.
+SOON, SLEEP = 8, 1.5
 
 
 def connected(simulation, port, stack):

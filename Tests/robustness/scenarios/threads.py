@@ -5,7 +5,7 @@ from scarcity import THREADS, Scarcity
 from scenarios.faults import works
 from scenarios.vanishing import wait_given_back
 from server import NotStarted, Program
-from simulated import free_ports
+from ports import free_ports
 from steps import expect
 from usbguest import RESET
 

@@ -84,12 +84,12 @@ def second_guest(lab):
 
 def hello_timeout(lab):
     """A guest that says nothing keeps its place for so long, and then gives way."""
-    with lab.serving("port=1-1,hello-timeout=1", devices=1, options=STAMPED) as (simulation, server, ports), \
+    with lab.serving("port=1-1,hello-timeout=5", devices=1, options=STAMPED) as (simulation, server, ports), \
             silent(ports[0]) as mute:
         with silent(ports[0]) as early:
             expect("the early guest reads", b"", until_closed(early))
         expect("the device is not opened", True, given_back(simulation.counters(0)))
-        time.sleep(1.1)
+        time.sleep(5.1)
         works(ports[0])
         expect("the silent guest reads its hello alone", HELLO_LENGTH, len(until_closed(mute)))
         wait_given_back(simulation)

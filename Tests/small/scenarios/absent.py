@@ -3,7 +3,7 @@
 import json
 import struct
 
-from server import free_port
+from ports import free_port
 from steps import expect
 from usbguest import CONTROL_PACKET, IOERROR, Guest
 

@@ -4,7 +4,7 @@ import hashlib
 import os
 import struct
 
-from server import free_port
+from ports import free_port
 from steps import expect
 from usbguest import ENDPOINT_INFO, SUCCESS, Guest
 

@@ -2,7 +2,7 @@
 
 import json
 
-from server import free_port
+from ports import free_port
 from steps import expect
 
 TEXT = "Wake up, board! ~{}|/? 0123456789"

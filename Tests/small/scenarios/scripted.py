@@ -4,7 +4,7 @@ stall, wrong packets, and lengths and ids that fill their fields.
 
 import struct
 
-from server import free_port
+from ports import free_port
 from steps import expect
 from usbguest import (ALL, BULK_LENGTH32, BULK_PACKET, BULK_STREAMS, CONTROL_PACKET, DEVICE_CONNECT, ENDPOINT_INFO,
                       GET_CONFIGURATION, IDS64, INTERRUPT_PACKET, INTERRUPT_RECEIVING_STATUS, MAX_PACKET_SIZE, STALL,

@@ -2,7 +2,7 @@
 
 import struct
 
-from server import free_port
+from ports import free_port
 from steps import expect
 from usbguest import (ALT_SETTING_STATUS, ENDPOINT_INFO, INTERFACE_INFO, INTERRUPT_PACKET,
                       INTERRUPT_RECEIVING_STATUS, INVAL, ISO_PACKET, ISO_STREAM_STATUS, SET_ALT_SETTING,

@@ -3,7 +3,7 @@
 import os
 import pwd
 
-from server import free_port
+from ports import free_port
 from steps import expect
 from usbguest import Guest
 
