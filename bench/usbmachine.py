@@ -15,29 +15,17 @@ import sys
 import tempfile
 
 BENCH = pathlib.Path(__file__).resolve().parent
+# Before this folder, which has a usbguest of its own; behind it what the tier takes from its neighbour.
 sys.path.insert(0, str(BENCH.parent / "Tests" / "e2e"))
+sys.path.append(str(BENCH.parent / "Tests" / "small"))
 
 import gadgets
-import image
-import lab as laboratory
-from server import MachineServer
+from lab import SERVER_IN_MACHINE, Lab
+from ports import free_port
 from steps import Steps, wait_until
 
 STRACE, SHIM = "bin/strace", "lib/count-allocations.so"
 SERIAL = "BENCH01"
-
-
-class Machine(laboratory.Lab):
-    """The tier's usb-host machine with strace and the shim in it."""
-
-    def usb_host(self, port, shim):
-        programs = {
-            laboratory.SERVER_IN_MACHINE: self.binary, "bin/udevd": image.udevd(), STRACE: shutil.which("strace"),
-            SHIM: shim}
-        machine = image.machine(self._kernel, laboratory.HOST_MODULES, programs)
-        return self._start("A", machine, [
-            "-netdev", f"user,id=net0,restrict=on,hostfwd=tcp:127.0.0.1:{port}-10.0.2.15:4000",
-            "-device", "e1000,netdev=net0,romfile="])
 
 
 @contextlib.contextmanager
@@ -47,20 +35,19 @@ def serving(binary, function):
         shim = pathlib.Path(directory, "count-allocations.so")
         subprocess.run(
             ["gcc", "-O2", "-Wall", "-shared", "-fPIC", BENCH / "count-allocations.c", "-o", shim], check=True)
-        machines = Machine(pathlib.Path(binary).resolve(), Steps(False))
+        lab = Lab(pathlib.Path(binary).resolve(), Steps(False))
         try:
-            port = laboratory.free_port()
-            host = machines.usb_host(port, shim)
+            port = free_port()
+            host = lab.usb_host(port, modules=["usb_f_ss_lb"], programs={STRACE: pathlib.Path(shutil.which("strace")), SHIM: shim})
             host.booted().run("udevd --daemon")
             gadgets.Gadget(host, 0, function, SERIAL).bind()
             wait_until(lambda: host.holds(f"grep -q {SERIAL} /sys/bus/usb/devices/*/serial"), 60, "the gadget is plugged in")
-            export = f"id={gadgets.VENDOR:04x}:{gadgets.PRODUCT:04x},serial={SERIAL},listen=0.0.0.0:4000"
-            server = MachineServer(host, f"env LD_PRELOAD=/{SHIM} /{laboratory.SERVER_IN_MACHINE}", [export])
-            server.wait_listening(4000)
+            device = f"id={gadgets.VENDOR:04x}:{gadgets.PRODUCT:04x},serial={SERIAL}"
+            server = lab.serve_in(host, [device], program=f"env LD_PRELOAD=/{SHIM} /{SERVER_IN_MACHINE}")
             yield host, port
             server.stop()
         finally:
-            machines.close(False)
+            lab.close(False)
 
 
 def allocations(host, body):

@@ -1,7 +1,11 @@
-"""Ports of the loopback that nobody has."""
+"""Ports of the loopback that nobody has, and that no other test is given for a while."""
 
+import collections
 import contextlib
 import socket
+
+# As many as may be in use before their servers have bound them, and more.
+_reserved = collections.deque(maxlen=256)
 
 
 def free_port():
@@ -9,7 +13,24 @@ def free_port():
 
 
 def free_ports(count):
-    """All at once: one that is free again may be given out again."""
+    """All are held until all are found: one that is free again may be given out again."""
+    ports = []
     with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [each.getsockname()[1] for each in sockets]
+        while len(ports) < count:
+            held = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+            port = held.getsockname()[1]
+            if _reserve(port):
+                ports.append(port)
+    return ports
+
+
+def _reserve(port):
+    """False when another process's test has it. The reservation ends with this process, if not before."""
+    reservation = socket.socket(socket.AF_UNIX)
+    try:
+        reservation.bind(f"\0usbredir-evloop-port-{port}")
+    except OSError:
+        reservation.close()
+        return False
+    _reserved.append(reservation)
+    return True
