@@ -38,7 +38,8 @@ def serving(binary, function):
         lab = Lab(pathlib.Path(binary).resolve(), Steps(False))
         try:
             port = free_port()
-            host = lab.usb_host(port, modules=["usb_f_ss_lb"], programs={STRACE: pathlib.Path(shutil.which("strace")), SHIM: shim})
+            tools = {STRACE: pathlib.Path(shutil.which("strace")), SHIM: shim}
+            host = lab.usb_host(port, modules=["usb_f_ss_lb"], programs=tools)
             host.booted().run("udevd --daemon")
             gadgets.Gadget(host, 0, function, SERIAL).bind()
             wait_until(lambda: host.holds(f"grep -q {SERIAL} /sys/bus/usb/devices/*/serial"), 60, "the gadget is plugged in")
