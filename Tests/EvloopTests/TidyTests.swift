@@ -1,10 +1,11 @@
 // Reads our sources for what the compiler does not hold: which folder imports which C module, which layer names
-// which, how a file opens, and words that have no place in the product.
+// which, how a file opens, words that have no place in the product, and the names of tests that start programs.
 import Foundation
 import Testing
 
 private let sources = URL(filePath: #filePath).deletingLastPathComponent()
   .appending(path: "../../Sources/usbredir-evloop").standardized
+private let tests = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "..").standardized
 
 private struct SourceFile {
   let folder: String
@@ -13,18 +14,18 @@ private struct SourceFile {
   /// The text without comments and string literals.
   let code: String
 
-  init(_ path: String) throws {
+  init(_ path: String, in root: URL) throws {
     let parts = path.split(separator: "/")
     folder = parts.count > 1 ? String(parts[0]) : ""
     name = path
-    text = try String(contentsOf: sources.appending(path: path), encoding: .utf8)
+    text = try String(contentsOf: root.appending(path: path), encoding: .utf8)
     code = text.replacing(/(?s)""".*?"""/, with: "").replacing(/"(\\.|[^"\\\n])*"/, with: "")
       .replacing(/\/\/[^\n]*/, with: "")
   }
 
-  static func all() throws -> [SourceFile] {
-    let paths = try FileManager.default.subpathsOfDirectory(atPath: sources.path)
-    return try paths.filter { $0.hasSuffix(".swift") }.sorted().map(SourceFile.init)
+  static func all(in root: URL = sources) throws -> [SourceFile] {
+    let paths = try FileManager.default.subpathsOfDirectory(atPath: root.path)
+    return try paths.filter { $0.hasSuffix(".swift") }.sorted().map { try SourceFile($0, in: root) }
   }
 }
 
@@ -92,6 +93,20 @@ struct TidyTests {
     for file in try SourceFile.all() {
       for match in file.code.matches(of: banned) { Issue.record("\(file.name): \(match.output.0)") }
       #expect(!file.text.contains(/TODO|FIXME|XXX/), "\(file.name) has unfinished work")
+    }
+  }
+
+  /// Until its exec(2) a program that is started has a copy of every descriptor: what tests beside it close stays open.
+  /// `make test` runs suites of this name by themselves, one test after the other.
+  @Test func suitesThatStartProgramsAreNamedSo() throws {
+    let starts = /\b(Process\s*[.(]|processExitsWith\s*:|(posix_spawnp?|v?fork|popen|system)\()/
+    let files = try SourceFile.all(in: tests).filter { $0.code.contains(starts) }
+    #expect(!files.isEmpty)
+    for file in files {
+      let suites = file.code.matches(of: /\b(?:struct|class|enum|extension) (\w+Tests)\b/).map { $0.output.1 }
+      #expect(
+        !suites.isEmpty && suites.allSatisfy { $0.hasSuffix("ProgramTests") },
+        "\(file.name) starts programs: its suites are named …ProgramTests, not \(suites)")
     }
   }
 }

@@ -1,6 +1,5 @@
 // The log's levels and lines, and the text of system errors.
 import CPosix
-import Foundation
 import Testing
 
 @testable import usbredir_evloop
@@ -48,17 +47,15 @@ struct LogTests {
     defer { ends.forEach { close($0) } }
     let log = Log(level: .info, descriptor: ends[1])
     // A log that waits would wait for ever: then this one reads, every line comes through, and that fails.
-    let rescue = Process()
-    rescue.executableURL = URL(filePath: "/bin/sh")
-    rescue.arguments = ["-c", "exec >/dev/null 2>&1; sleep 30; exec cat"]
-    rescue.standardInput = FileHandle(fileDescriptor: ends[0])
-    try rescue.run()
+    let (ours, peer) = try unixPair()
+    let rescue = try BlockingCalls(try EventLoop())
+    rescue.run({ [reader = ends[0]] in readAfterAWhile(reader, until: ours) }) {}
     // More than any pipe takes, pipe(7).
     let told = 2000
     for number in 0..<told { log.info("\(number) " + String(repeating: "x", count: 1000)) }
-    rescue.terminate()
-    // Should it read already, neither side waits for the other.
-    #expect(posixSetNonBlocking(ends[0]) == 0)
+    hangUp(peer)
+    rescue.drain()
+    close(ours)
     let before = lines(taken(from: ends[0]))
     #expect(before.count < told)
     #expect(before.allSatisfy { $0.hasSuffix(" " + String(repeating: "x", count: 1000)) })
@@ -92,6 +89,13 @@ struct LogTests {
     var ends: [Int32] = [-1, -1]
     guard unsafe pipe(&ends) == 0 else { throw SystemError(code: posixErrno(), "pipe") }
     return ends
+  }
+
+  /// Reads whatever comes from half a minute on, until the other end of `over` is hung up.
+  private func readAfterAWhile(_ descriptor: Int32, until over: Int32) {
+    var end = pollfd(fd: over, events: Int16(POLLIN), revents: 0)
+    guard unsafe poll(&end, 1, 30_000) == 0 else { return }
+    while unsafe poll(&end, 1, 1) == 0 { _ = taken(from: descriptor) }
   }
 
   /// What the pipe holds.

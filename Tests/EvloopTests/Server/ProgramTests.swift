@@ -7,7 +7,8 @@ import Testing
 
 private final class BundleMark {}
 
-/// One run of the program. Killed with its owner.
+/// One run of the program. Killed with its owner. Private like everything that starts programs: suites that do are
+/// named `…ProgramTests` and run by themselves (TidyTests).
 private final class Program {
   private let process = Process()
   private let errors = Foundation.Pipe()
