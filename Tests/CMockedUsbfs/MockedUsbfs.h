@@ -348,11 +348,11 @@ static inline void mockedComplete(MockedDevice *device, UMockdevIoctlClient *cli
   umockdev_ioctl_client_complete(client, error ? -1 : result, error);
 }
 
-/// A caller that should not have waited would wait for ever: what nobody lets go fails after 20 s.
+/// A caller that should not have waited would wait for ever: what nobody lets go fails, later than a test gives up.
 static void *mockedExpire(void *context) {
   MockedDevice *device = context;
   UMockdevIoctlClient *client = device->held;
-  sleep(20);
+  sleep(90);
   pthread_mutex_lock(&device->lock);
   if (client && device->held == client) {
     umockdev_ioctl_client_complete(client, -1, ETIME);

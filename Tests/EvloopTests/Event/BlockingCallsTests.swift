@@ -32,7 +32,7 @@ struct BlockingCallsTests {
     var order: [String] = []
     calls.run({
       var ready = pollfd(fd: ours, events: Int16(POLLIN), revents: 0)
-      return unsafe poll(&ready, 1, 5000)
+      return unsafe poll(&ready, 1, 60_000)
     }) { order.append($0 == 1 ? "slow" : "never woken") }
     calls.run({}) {
       order.append("fast")

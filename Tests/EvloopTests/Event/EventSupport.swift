@@ -54,7 +54,7 @@ func tcpPair(receiveBuffer: Int32? = nil) throws -> (ours: Int32, peer: Int32) {
   if let receiveBuffer { try setSocketOption(peer, SOL_SOCKET, SO_RCVBUF, receiveBuffer) }
   _ = unsafe bound.withPointer { unsafe connect(peer, $0, $1) }
   var ready = pollfd(fd: listener, events: Int16(POLLIN), revents: 0)
-  _ = unsafe poll(&ready, 1, 5000)
+  _ = unsafe poll(&ready, 1, 60_000)
   let ours = posixAccept(listener, nil, nil)
   guard ours >= 0 else { throw SystemError(code: posixErrno(), "accept") }
   return (ours, peer)

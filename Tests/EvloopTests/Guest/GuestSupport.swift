@@ -208,7 +208,7 @@ final class ProbeRun {
       hangs = true
       loop.value.stop()
     }
-    guardTimer.start(milliseconds: 10_000)
+    guardTimer.start(milliseconds: 60_000)
     withExtendedLifetime(guardTimer) { loop.run() }
     return hangs ? nil : probe?.exitStatus
   }

@@ -212,16 +212,21 @@ final class GuestSocket {
     return take().contains { $0.hasPrefix("control #77 success 8") }
   }
 
-  /// True when the export has closed the connection. While a program that another test starts has a copy of the
-  /// export's descriptor, until its exec(2), that does not show.
-  var isClosed: Bool {
-    for _ in 0..<300 {
+  /// True when the export closes the connection. While a program that another test starts has a copy of the export's
+  /// descriptor, until its exec(2), that does not show.
+  var isClosed: Bool { ends(within: 20_000) }
+
+  /// True when nothing closes the connection for a moment.
+  var staysOpen: Bool { !ends(within: 300) }
+
+  private func ends(within milliseconds: UInt64) -> Bool {
+    let deadline = monotonicNanoseconds() + milliseconds * 1_000_000
+    while true {
       user.settle()
       receive()
-      if hasEnded { break }
+      guard !hasEnded && monotonicNanoseconds() < deadline else { return hasEnded }
       usleep(1000)
     }
-    return hasEnded
   }
 
   func leave() {

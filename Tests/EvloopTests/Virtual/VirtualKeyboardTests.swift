@@ -15,8 +15,8 @@ final class KeyboardRig {
     var all: [String] = []
   }
 
-  init(_ options: KeyboardOptions = KeyboardOptions()) throws {
-    loop = try EventLoop()
+  init(_ options: KeyboardOptions = KeyboardOptions(), clock: Clock = Clock()) throws {
+    loop = try EventLoop(clock: clock)
     let lines = Lines()
     self.lines = lines
     let log = Log(level: .info) { _, text in lines.all.append(text) }
@@ -78,14 +78,19 @@ struct VirtualKeyboardTests {
   }
 
   @Test func reportsKeepThePaceOfTheBus() throws {
-    let rig = try KeyboardRig(KeyboardOptions(text: "abc"))
+    let clock = ManualClock()
+    let rig = try KeyboardRig(KeyboardOptions(text: "abc"), clock: clock)
     for _ in 0..<6 { rig.user.read(0x81) }
-    let begin = monotonicNanoseconds()
     rig.user.turn()
     #expect(rig.user.events.count == 1, "the others wait for the next intervals")
-    rig.user.run { rig.user.events.count == 6 }
-    // A lower bound alone: five intervals of 4 ms cannot pass sooner, however slow the machine is.
-    #expect(monotonicNanoseconds() - begin >= 5 * 4_000_000)
+    // A timer fires behind its time.
+    rig.user.pass(1, on: clock)
+    for count in 1...5 {
+      rig.user.pass(3_999_999, on: clock)
+      #expect(rig.user.events.count == count)
+      rig.user.pass(1, on: clock)
+      #expect(rig.user.events.count == count + 1)
+    }
   }
 
   @Test func nothingRunsWhileThereIsNothingToType() throws {
@@ -169,6 +174,13 @@ struct VirtualKeyboardTests {
 
 /// Always has a report on 81, and takes longer than its interval to look at 82.
 private final class BusyDevice: VirtualDevice {
+  private let time: ManualClock
+
+  init(_ loop: EventLoop, _ time: ManualClock) {
+    self.time = time
+    super.init(.scripted, loop: loop)
+  }
+
   override var isPaced: Bool { true }
 
   override func isReady(_ endpoint: EndpointAddress) -> Bool { endpoint.rawValue == 0x81 }
@@ -176,16 +188,15 @@ private final class BusyDevice: VirtualDevice {
   override func answer(_ transfer: Transfer) -> TransferStatus { transfer.give([1]) }
 
   override func polled(_ endpoint: EndpointAddress) {
-    guard endpoint.rawValue == 0x82 else { return }
-    let begin = monotonicNanoseconds()
-    while monotonicNanoseconds() - begin < 12_000_000 {}
+    if endpoint.rawValue == 0x82 { time.advance(milliseconds: 12) }
   }
 }
 
 struct PaceTests {
   @Test func aReportThatFallsDueDuringTheTurnIsNotForgotten() throws {
-    let loop = try EventLoop()
-    let device = BusyDevice(.scripted, loop: loop)
+    let clock = ManualClock()
+    let loop = try EventLoop(clock: clock)
+    let device = BusyDevice(loop, clock)
     let user = VirtualUser(loop, device)
     user.read(0x81)
     user.read(0x81)
@@ -193,7 +204,7 @@ struct PaceTests {
     user.turn()
     #expect(user.take() == ["81 completed 01"])
     #expect(device.isTimerRunning)
-    user.run(turns: 20) { !user.events.isEmpty }
+    user.pass(1, on: clock)
     #expect(user.take() == ["81 completed 01"])
   }
 }

@@ -40,6 +40,13 @@ final class VirtualUser: DeviceOwner, TransferOwner {
     }
   }
 
+  /// Lets time pass on the loop's clock, and runs what falls due.
+  func pass(_ nanoseconds: UInt64, on clock: ManualClock) {
+    clock.advance(nanoseconds: nanoseconds)
+    loop.timers.fireDue()
+    turn()
+  }
+
   @discardableResult func read(_ endpoint: UInt8, length: Int = 8, timeout: UInt32 = 0) -> Transfer {
     submit(endpoint, .interrupt, length: length, timeout: timeout)
   }
