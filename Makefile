@@ -32,9 +32,10 @@ SANITIZED = $(if $(SANITIZE),--sanitize=$(SANITIZE) --scratch-path .build-$(SANI
 # Suites that start programs (TidyTests holds them to the name): until its exec(2) a program has a copy of every
 # descriptor, and what tests beside it close stays open. They run by themselves, one by one.
 STARTING = ProgramTests/
-# What make fuzz runs: which targets (all), how long each, how many at a time.
+# What make fuzz runs: which targets (all), how long each.
 TARGETS ?=
 SECONDS ?= 60
+# Fuzz targets, and scenarios, at a time.
 JOBS ?= 2
 SYSROOT ?= $(CROSS:%=build/sysroot-%)
 SWIFT_RELEASE = swift build -c release --static-swift-stdlib
@@ -51,18 +52,18 @@ export SWIFT_BACKTRACE = enable=no
 export ASAN_OPTIONS ?= detect_leaks=0:allocator_may_return_null=1
 export TSAN_OPTIONS ?= allocator_may_return_null=1
 
-.PHONY: help build run test fuzz simulate memcheck bench-tools robustness soak bench-peers bench bench-quick small small-test deb e2e build/bench/usb-guests bench-test format lint install clean
+.PHONY: help build run test sanitizers test-address test-thread fuzz simulate memcheck bench-tools robustness soak bench-peers bench bench-quick small small-test deb e2e build/bench/usb-guests bench-test format lint install clean
 
 help:
 	@echo "make run      build, and serve a virtual keyboard on $(ADDRESS)"
 	@echo "make test     unit tests, interop tests, tests on a mocked usbfs, what a report costs on a simulated one"
-	@echo "              SANITIZE=address or SANITIZE=thread: the first three under that sanitizer"
+	@echo "              SANITIZE=address or SANITIZE=thread: the first three under that sanitizer; make sanitizers: under both"
 	@echo "make fuzz     hostile input of every kind under libFuzzer (TARGETS=\"reader session …\", SECONDS=$(SECONDS) each, JOBS=$(JOBS))"
 	@echo "make simulate whole lives of a server, each from one seed (SEED=$(SEED), RUNS=$(RUNS); VERBOSE=1 tells each event)"
 	@echo "make bench    ours beside its peers: table and plots in build/bench, eight minutes (BENCH=\"options of bench/run\")"
 	@echo "make bench-quick  a minute of that: all of it works"
 	@echo "make memcheck the small build under valgrind: a server of virtual devices, and probes"
-	@echo "make robustness   both builds with slow guests and dying devices; QUICK=1: seconds instead of minutes"
+	@echo "make robustness   both builds with slow guests and dying devices, JOBS=$(JOBS) scenarios at a time; QUICK=1: seconds instead of minutes"
 	@echo "make soak     MINUTES=$(MINUTES) with DEVICES=$(DEVICES) and guests that come and go, with the address sanitizer"
 	@echo "make bench-tools  simulated USB devices at native speed: build/bench/usbfs-sim"
 	@echo "make small    the Embedded Swift build: $(SMALL)"
@@ -92,6 +93,11 @@ ifeq ($(SANITIZE),)
 	bench/usbfs-sim/check
 	bench/check-costs .build/debug/usbredir-evloop
 endif
+
+# With `make -j2` both at a time.
+sanitizers: test-address test-thread
+test-address test-thread: test-%:
+	$(MAKE) test SANITIZE=$*
 
 fuzz:
 	@tools/install-packages run
@@ -136,7 +142,7 @@ $(SCARCITY) $(HEAP): build/robustness/%.so: Tests/robustness/%.c
 
 robustness: build bench-tools $(NATIVE) $(SCARCITY)
 	@tools/install-packages robustness
-	Tests/robustness/run $(if $(QUICK),--quick) $(RELEASE) $(NATIVE)
+	Tests/robustness/run --jobs $(JOBS) $(if $(QUICK),--quick) $(RELEASE) $(NATIVE)
 
 soak: bench-tools build/bench/usb-guests $(HEAP)
 	@tools/install-packages robustness
@@ -173,7 +179,7 @@ deb: small
 e2e: build small
 	@tools/install-packages e2e $(MACHINES:%=cross)
 	@for arch in $(MACHINES); do $(MAKE) --no-print-directory small ARCH=$$arch PARTS= || exit; done
-	Tests/e2e/run --binary $(RELEASE),ordinary --binary $(SMALL),embedded \
+	Tests/e2e/run --jobs $(JOBS) --binary $(RELEASE),ordinary --binary $(SMALL),embedded \
 	  $(foreach arch,$(MACHINES),--binary build/small-$(arch)/usbredir-evloop,$(arch))
 
 # A package of its own, with dependencies that the product has not; it knows itself what is up to date.

@@ -1,5 +1,7 @@
 """The directory that survives a run: what was downloaded, unpacked or compiled is there the next time."""
 
+import contextlib
+import fcntl
 import os
 import pathlib
 import shutil
@@ -16,22 +18,34 @@ class SetupError(Exception):
 def once(name, fill):
     """The directory `name` of the cache; `fill(path)` makes it the first time. Only a complete one gets its name."""
     path = DIRECTORY / name
-    if not path.exists():
-        partial = DIRECTORY / (name + ".partial")
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        fill(partial)
-        partial.rename(path)
+    with alone(name):
+        if not path.exists():
+            partial = DIRECTORY / (name + ".partial")
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir()
+            fill(partial)
+            partial.rename(path)
     return path
 
 
 def compiled(source, architecture):
     """A program made from one C file, newer than its source."""
-    program = DIRECTORY / f"guest-{architecture.name}" / source.stem
-    if not program.exists() or program.stat().st_mtime < source.stat().st_mtime:
-        program.parent.mkdir(parents=True, exist_ok=True)
-        checked(*architecture.compiler, "-s", "-O2", "-Wall", "-Werror", "-o", program, source)
+    folder = f"guest-{architecture.name}"
+    program = DIRECTORY / folder / source.stem
+    with alone(folder):
+        if not program.exists() or program.stat().st_mtime < source.stat().st_mtime:
+            program.parent.mkdir(exist_ok=True)
+            checked(*architecture.compiler, "-s", "-O2", "-Wall", "-Werror", "-o", program, source)
     return program
+
+
+@contextlib.contextmanager
+def alone(name):
+    """No other scenario works on this part of the cache meanwhile."""
+    DIRECTORY.mkdir(parents=True, exist_ok=True)
+    with open(DIRECTORY / (name + ".lock"), "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def checked(*command, cwd=None):
