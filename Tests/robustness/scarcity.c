@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 extern void *__libc_malloc(size_t size);
@@ -26,6 +27,8 @@ struct scarce {
   _Atomic int64_t count;
   /// Requests that have failed.
   _Atomic int64_t failed;
+  /// When none fails any more, in nanoseconds of CLOCK_MONOTONIC: however late whoever began it is to end it.
+  _Atomic int64_t until;
 };
 
 struct range {
@@ -36,8 +39,14 @@ static struct scarce *scarce;
 static struct range libraries[2];
 static int library_count;
 
+static int64_t now(void) {
+  struct timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return time.tv_sec * INT64_C(1000000000) + time.tv_nsec;
+}
+
 static bool fails(struct scarce *what) {
-  if (what->count <= 0 || what->after-- > 0 || what->count-- <= 0) return false;
+  if (what->count <= 0 || now() > what->until || what->after-- > 0 || what->count-- <= 0) return false;
   what->failed++;
   return true;
 }

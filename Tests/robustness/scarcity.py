@@ -5,12 +5,14 @@ import mmap
 import pathlib
 import struct
 import tempfile
+import time
 
 PRELOADED = pathlib.Path(__file__).resolve().parent.parent.parent / "build/robustness/scarcity.so"
 FIELD = struct.Struct("@q")
-AFTER, COUNT, FAILED = range(3)
-MEMORY, THREADS = 0, 3
-ALL = 1 << 62
+AFTER, COUNT, FAILED, UNTIL = range(4)
+FIELDS = 4
+MEMORY, THREADS = 0, FIELDS
+ALL = (1 << 63) - 1
 
 
 class Scarcity:
@@ -20,8 +22,8 @@ class Scarcity:
         if not PRELOADED.exists():
             raise AssertionError("there is no scarcity.so; it is built by `make robustness`")
         self._file = tempfile.NamedTemporaryFile()
-        self._file.truncate(6 * FIELD.size)
-        self._fields = mmap.mmap(self._file.fileno(), 6 * FIELD.size)
+        self._file.truncate(2 * FIELDS * FIELD.size)
+        self._fields = mmap.mmap(self._file.fileno(), 2 * FIELDS * FIELD.size)
         self.has_failed = False
         self.launcher = ["env", f"LD_PRELOAD={PRELOADED}", f"SCARCITY={self._file.name}"]
 
@@ -33,16 +35,17 @@ class Scarcity:
         self._file.close()
 
     @contextlib.contextmanager
-    def once(self, what, after):
-        """One request fails, behind `after` that go well; `has_failed` says later whether there were so many."""
-        self.start(what, 1, after)
+    def lacking(self, what, after, count=1):
+        """`count` requests fail, behind `after` that go well; `has_failed` says later whether there were so many."""
+        self.start(what, count, after)
         try:
             yield
         finally:
             self.has_failed = self.stop(what) > 0
 
-    def start(self, what, count=ALL, after=0):
-        """`count` requests fail behind `after` that go well."""
+    def start(self, what, count=ALL, after=0, seconds=None):
+        """`count` requests fail behind `after` that go well, within `seconds` or at any time."""
+        self._put(what + UNTIL, ALL if seconds is None else time.monotonic_ns() + int(seconds * 1e9))
         self._put(what + AFTER, after)
         self._put(what + FAILED, 0)
         self._put(what + COUNT, count)

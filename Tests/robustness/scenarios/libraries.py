@@ -1,4 +1,4 @@
-"""libusb and libevent find no memory, once at each place where they ask for some, and for a while everywhere."""
+"""libusb and libevent find no memory, at each place where they ask for some and the next, and for a while everywhere."""
 
 import contextlib
 import itertools
@@ -22,8 +22,8 @@ from usbguest import (ALT_SETTING_STATUS, BULK_PACKET, CANCEL_DATA_PACKET, INTER
 RATE = 100
 # Seconds that a guest waits for what may never come.
 PATIENCE = 3
-# Requests for memory that fail in a row, or in so many seconds: a stream ends with the 16th of its own.
-IN_A_ROW, WHILE = 15, 0.2
+# Seconds without memory: streams end after more than one.
+WHILE = 0.2
 # What a line says that tells of it.
 WORDS = ("memory", "NO_MEM")
 
@@ -33,12 +33,13 @@ def no_memory_in_libraries(lab):
         lab.note(f"starting: {starting(lab, scarcity, simulation)}")
         with lab.serving_on(simulation, "port=1-1", "virtual=source-sink", preloaded=scarcity) as (server, ports), \
                 VirtualNeighbour(ports[1]):
-            lab.note(f"in a session: {in_sessions(scarcity, simulation, server, ports[0])}")
+            for count in (1, 2):
+                lab.note(f"in a session, {count} in a row: {in_sessions(scarcity, simulation, server, ports[0], count)}")
             lab.note(f"plugged in again: {plugged_in_again(scarcity, simulation, ports[0], 5 if lab.is_quick else 1)}")
     lab.note(f"everywhere for a while: {everywhere(lab)}")
 
 
-# MARK: once at each place
+# MARK: at each place
 
 
 def starting(lab, scarcity, simulation):
@@ -47,7 +48,7 @@ def starting(lab, scarcity, simulation):
     for place in itertools.count():
         try:
             with contextlib.ExitStack() as stack:
-                with scarcity.once(MEMORY, place):
+                with scarcity.lacking(MEMORY, place):
                     server, ports = stack.enter_context(lab.serving_on(simulation, "port=1-1", preloaded=scarcity))
                 if "is not plugged in" in server.log():
                     blind += 1
@@ -64,13 +65,13 @@ def starting(lab, scarcity, simulation):
             return f"{place} places, refused with {len(refusals)} different lines, {blind} times libusb missed the device"
 
 
-def in_sessions(scarcity, simulation, server, port):
+def in_sessions(scarcity, simulation, server, port, count):
     """What a guest does from its connection on; then all of it works, on that connection or on a new one."""
     disturbed = 0
     for place in itertools.count():
         said = len(server.log())
         guest, failure = None, None
-        with scarcity.once(MEMORY, place):
+        with scarcity.lacking(MEMORY, place, count):
             try:
                 guest = Client(port, patience=PATIENCE)
                 life(guest)
@@ -93,7 +94,7 @@ def plugged_in_again(scarcity, simulation, port, step):
     for place in itertools.count(0, step):
         with Client(port) as guest:
             guest.start()
-            with scarcity.once(MEMORY, place):
+            with scarcity.lacking(MEMORY, place):
                 simulation.tell("unplug", 0)
                 drain(guest)
                 guest.acknowledge()
@@ -126,7 +127,7 @@ def everywhere(lab):
         guest.start()
         for _ in range(3 if lab.is_quick else 20):
             guest.wait_reports(100)
-            scarcity.start(MEMORY, IN_A_ROW)
+            scarcity.start(MEMORY, seconds=WHILE)
             time.sleep(WHILE)
             failed += scarcity.stop(MEMORY)
             works(guest)
