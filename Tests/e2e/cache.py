@@ -18,6 +18,8 @@ class SetupError(Exception):
 def once(name, fill):
     """The directory `name` of the cache; `fill(path)` makes it the first time. Only a complete one gets its name."""
     path = DIRECTORY / name
+    if path.exists():
+        return path
     with alone(name):
         if not path.exists():
             partial = DIRECTORY / (name + ".partial")
@@ -32,11 +34,19 @@ def compiled(source, architecture):
     """A program made from one C file, newer than its source."""
     folder = f"guest-{architecture.name}"
     program = DIRECTORY / folder / source.stem
+    if is_newer(program, source):
+        return program
     with alone(folder):
-        if not program.exists() or program.stat().st_mtime < source.stat().st_mtime:
+        if not is_newer(program, source):
             program.parent.mkdir(exist_ok=True)
-            checked(*architecture.compiler, "-s", "-O2", "-Wall", "-Werror", "-o", program, source)
+            partial = program.with_suffix(".partial")
+            checked(*architecture.compiler, "-s", "-O2", "-Wall", "-Werror", "-o", partial, source)
+            partial.rename(program)
     return program
+
+
+def is_newer(program, source):
+    return program.exists() and program.stat().st_mtime >= source.stat().st_mtime
 
 
 @contextlib.contextmanager

@@ -43,11 +43,11 @@ class Lab:
         self._servers = []
         self._local = []
 
-    def usb_host(self, *ports, modules=(), arguments=(), memory=MEMORY, udev=True, programs={}):
+    def usb_host(self, *ports, modules=(), arguments=(), memory=MEMORY, udev=True, programs=()):
         """Machine A, already booting; the `ports` of the build machine lead to the ports 4000, 4001… in it. `memory`:
         MiB. Without the udev daemon Debian's libusb never hears that a device came or went. `programs`: {path: program}
         beside the server."""
-        programs = {SERVER_IN_MACHINE: self.binary, **programs}
+        programs = {SERVER_IN_MACHINE: self.binary, **dict(programs)}
         if udev:
             programs["bin/udevd"] = self._of_host.udevd()
         forwards = [f",hostfwd=tcp:127.0.0.1:{port}-10.0.2.15:{4000 + i}" for i, port in enumerate(ports)]

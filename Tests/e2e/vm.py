@@ -18,7 +18,7 @@ from qmp import Monitor
 from steps import expect, wait_until
 
 # No scenario is meant to take so long: this ends a machine whose driver was killed.
-LIFETIME = 900
+LIFETIME = 1800
 BOOT = 180
 
 # MiB.

@@ -2,6 +2,7 @@
 
 import collections
 import contextlib
+import errno
 import socket
 
 # As many as may be in use before their servers have bound them, and more.
@@ -29,8 +30,10 @@ def _reserve(port):
     reservation = socket.socket(socket.AF_UNIX)
     try:
         reservation.bind(f"\0usbredir-evloop-port-{port}")
-    except OSError:
+    except OSError as error:
         reservation.close()
+        if error.errno != errno.EADDRINUSE:
+            raise
         return False
     _reserved.append(reservation)
     return True

@@ -33,14 +33,14 @@ def _moment(simulation, server):
     return time.perf_counter(), simulation.stats(), server.counts(), processes.usage(server.pids)
 
 
-def _moment_with_packets(scenario, simulation, server, first):
-    """A machine that stood still all the time gets more of it."""
+def _moment_with_packets(scenario, simulation, server, first, guests):
+    """A machine that stood still all the time gets more of it, while there is a load."""
     deadline = time.monotonic() + PATIENCE
     while True:
         moment = _moment(simulation, server)
         stats = _difference(moment[1], first[1])
         has_moved = any(stats[name] > 0 for name in scenario.packets or ("submits",))
-        if has_moved or scenario.is_idle or time.monotonic() > deadline:
+        if has_moved or scenario.is_idle or guests.poll() is not None or time.monotonic() > deadline:
             return moment
         time.sleep(0.1)
 
@@ -83,14 +83,14 @@ def measure(name, scenario, simulation, seconds, cpus):
         said = _wait_measuring(scenario, guests)
         first = _moment(simulation, server)
         time.sleep(seconds)
-        last = _moment_with_packets(scenario, simulation, server, first)
+        last = _moment_with_packets(scenario, simulation, server, first, guests)
         memory = processes.memory(server.pids)
         # The load lasts until now, however late this process was.
         output = guests.communicate(timeout=PATIENCE)[0]
     finally:
         was_alive = server.close()
     try:
-        found = json.loads(output if said == MEASURING else said + output)
+        found = json.loads((said + output).removeprefix(MEASURING))
     except ValueError:
         found = {"counts": {}, "rates": {}, "latencies": {}, "failures": ["the load generator said nothing"]}
     # usbredirect ends with its guest.

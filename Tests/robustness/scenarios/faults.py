@@ -17,10 +17,8 @@ ENDLESS = 1000
 
 
 @contextlib.contextmanager
-def scene(lab, sleeps=False):
-    """A guest that gets reports, on a device that something is about to happen to; its neighbour misses nothing, and waits
-    for nothing when a request `sleeps`.
-    """
+def scene(lab):
+    """A guest that gets reports, on a device that something is about to happen to; its neighbour misses nothing."""
     with lab.serving(*PORTS, options=STAMPED) as (simulation, server, ports), \
             Neighbour(ports[1]) as neighbour, Client(ports[0]) as guest:
         guest.start()
@@ -28,7 +26,7 @@ def scene(lab, sleeps=False):
         yield simulation, guest
         works(guest)
         # What sleeps does so for longer: who waited for it would show.
-        if sleeps and neighbour.longest_gap > 0.75 * sleep_of(lab) / 1000:
+        if neighbour.longest_gap > 0.75 * sleep_of(lab) / 1000:
             raise AssertionError(f"the neighbour had no report for {neighbour.longest_gap:.1f} s")
         lab.note(f"the neighbour's longest gap: {neighbour.longest_gap * 1000:.0f} ms")
 
@@ -155,12 +153,12 @@ def request_storm(lab):
 
 
 def sleep_of(lab):
-    """Milliseconds, and more than a busy machine takes from anybody."""
+    """Milliseconds, and by far more than a busy machine takes from anybody."""
     return 5000 if lab.is_quick else 8000
 
 
 def reset_sleeps(lab):
-    with scene(lab, sleeps=True) as (simulation, guest):
+    with scene(lab) as (simulation, guest):
         simulation.tell("fault", f"reset:hang={sleep_of(lab)}", 0)
         guest.send(RESET, 0)
         expect("control behind the reset", SUCCESS, control(guest, 1))
@@ -194,7 +192,7 @@ def set_interface(guest, id):
 
 
 def set_interface_sleeps(lab):
-    with scene(lab, sleeps=True) as (simulation, guest):
+    with scene(lab) as (simulation, guest):
         simulation.tell("fault", f"set-interface:hang={sleep_of(lab)}", 0)
         expect("the status", SUCCESS, set_interface(guest, 1))
         guest.start()
@@ -219,7 +217,7 @@ def set_configuration(guest, id, value):
 
 
 def set_configuration_sleeps_and_fails(lab):
-    with scene(lab, sleeps=True) as (simulation, guest):
+    with scene(lab) as (simulation, guest):
         simulation.tell("fault", "set-configuration:eio", 0)
         expect("a failure", (IOERROR, 1), set_configuration(guest, 1, 0))
         simulation.tell("fault", f"set-configuration:hang={sleep_of(lab)}", 0)

@@ -131,6 +131,8 @@ def everywhere(lab):
             time.sleep(WHILE)
             failed += scarcity.stop(MEMORY)
             works(guest)
+        if failed == 0:
+            raise AssertionError("nothing asked for memory")
         expect("reports missing", (0, 0, []), (guest.missing, guest.restarts, guest.errors))
         return f"{failed} requests, {neighbour.longest_gap * 1000:.0f} ms between two reports at most"
 

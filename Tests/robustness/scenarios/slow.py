@@ -8,7 +8,7 @@ import struct
 import time
 
 from client import BULK_IN, STAMPED, Client, Neighbour
-from simulated import wait_until
+from simulated import PATIENCE, wait_until
 from usbguest import (ALT_SETTING_STATUS, BULK_PACKET, CONTROL_PACKET, ENDPOINT_INFO, INTERFACE_INFO,
                       INTERRUPT_PACKET, ISO_PACKET,
                       ISO_STREAM_STATUS, SET_ALT_SETTING, START_ISO_STREAM, STOP_ISO_STREAM, SUCCESS)
@@ -111,7 +111,7 @@ def isochronous(lab):
             last = missing = 0
             end = time.monotonic() + 2
             # Until what it had no time for is read: the drops before a packet show by the packet.
-            while time.monotonic() < end or guest.has_more():
+            while time.monotonic() < end or (guest.has_more() and time.monotonic() < end + PATIENCE):
                 packet = guest.wait(ISO_PACKET)
                 missing += packet.id - last - 1 if packet.id > 0 else 0
                 last = packet.id

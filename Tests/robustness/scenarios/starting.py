@@ -3,8 +3,8 @@
 import os
 import resource
 
-from server import NotStarted, Program
 from ports import free_ports
+from server import NotStarted, Program
 from steps import expect
 from usbguest import Guest
 

@@ -8,8 +8,9 @@ from scenarios.vanishing import given_back, silent
 from steps import expect
 from usbguest import DEVICE_DISCONNECT, RESET
 
-# Seconds that an end may take, less than the server's own patience; a request that sleeps is waited for before they begin.
-SOON, SLEEP = 8, 1.5
+# Seconds that an end may take, once in some attempts, since a machine may stand still; a request that sleeps is waited for
+# before they begin.
+SOON, ATTEMPTS, SLEEP = 2, 3, 1.5
 
 
 def connected(simulation, port, stack):
@@ -92,21 +93,30 @@ MOMENTS = {
 }
 
 
+def end_at(lab, name):
+    """Ends a server at this moment; seconds that it took beside a request that sleeps."""
+    moment, sleep = MOMENTS[name]
+    with lab.serving("port=1-1", devices=1, options=STAMPED) as (simulation, server, ports), \
+            contextlib.ExitStack() as stack:
+        moment(simulation, ports[0], stack)
+        is_there = simulation.counters(0)["present"]
+        start = time.monotonic()
+        expect(f"{name}: exit status", 0, server.stop())
+        took = max(time.monotonic() - start - sleep, 0)
+        if is_there:
+            expect(f"{name}: the device is given back", True, given_back(simulation.counters(0)))
+    return took
+
+
 def at_any_moment(lab):
     longest = 0.0
-    for name, (moment, sleep) in MOMENTS.items():
-        with lab.serving("port=1-1", devices=1, options=STAMPED) as (simulation, server, ports), \
-                contextlib.ExitStack() as stack:
-            moment(simulation, ports[0], stack)
-            is_there = simulation.counters(0)["present"]
-            start = time.monotonic()
-            expect(f"{name}: exit status", 0, server.stop())
-            took = max(time.monotonic() - start - sleep, 0)
-            if took > SOON:
-                raise AssertionError(f"{name}: it took {took:.1f} s")
-            longest = max(longest, took)
-            if is_there:
-                expect(f"{name}: the device is given back", True, given_back(simulation.counters(0)))
+    for name in MOMENTS:
+        attempts = 1
+        while (took := end_at(lab, name)) > SOON:
+            if attempts == ATTEMPTS:
+                raise AssertionError(f"{name}: it took {took:.1f} s, at each of {ATTEMPTS} attempts more than {SOON}")
+            attempts += 1
+        longest = max(longest, took)
     lab.note(f"{len(MOMENTS)} moments; beside sleeping requests it took {longest * 1000:.0f} ms at most")
 
 

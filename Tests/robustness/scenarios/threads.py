@@ -1,11 +1,11 @@
 """The system gives the server no threads: while it starts, while devices are opened, reset and given back."""
 
 from client import STAMPED, Client, Neighbour
+from ports import free_ports
 from scarcity import THREADS, Scarcity
 from scenarios.faults import works
 from scenarios.vanishing import wait_given_back
 from server import NotStarted, Program
-from ports import free_ports
 from steps import expect
 from usbguest import RESET
 

@@ -66,7 +66,8 @@ struct AttendedTests {
 
   @Test("told to end before anything was measured: a failure, and nothing has begun")
   func tooEarly() throws {
-    let (report, _, begins) = try run(Timing(warmUp: 60, isAttended: true), endsAfter: 0.01, waitsForWarmUp: false)
+    let (report, _, begins) = try run(
+      Timing(warmUp: 60, isAttended: true), endsAfter: 0.01, waitsForWarmUp: false)
     #expect(report.failures == ["told to end before anything was measured"])
     #expect(begins == 0)
   }

@@ -29,10 +29,10 @@ struct SlowTests {
   @Test("sips: a few bytes at a time, until the pause is over")
   func sips() throws {
     let (report, receiving, _) = try slow(
-      Array(0..<2000), SlownessShape(after: 0, pause: 2_500_000_000, sip: (100, 1_000_000)), duration: 3)
+      Array(0..<20_000), SlownessShape(after: 0, pause: 2_500_000_000, sip: (100, 1_000_000)), duration: 3)
     #expect(report.failures == [])
     #expect(receiving.faults == [])
-    #expect(report.counts["reports"] == 4000)
+    #expect(report.counts["reports"] == 40_000)
     #expect(try #require(report.generator).receives > 20)
   }
 
