@@ -212,8 +212,7 @@ final class GuestSocket {
     return take().contains { $0.hasPrefix("control #77 success 8") }
   }
 
-  /// True when the export closes the connection. While a program that another test starts has a copy of the export's
-  /// descriptor, until its exec(2), that does not show.
+  /// True when the export closes the connection.
   var isClosed: Bool { ends(within: 20_000) }
 
   /// True when nothing closes the connection for a moment.

@@ -1,4 +1,6 @@
 // Uses a virtual device as a session would: submits transfers, keeps what comes back.
+import Testing
+
 @testable import usbredir_evloop
 
 /// Owner of a device and of all its transfers; `turn` runs what is due.
@@ -45,6 +47,22 @@ final class VirtualUser: DeviceOwner, TransferOwner {
     clock.advance(nanoseconds: nanoseconds)
     loop.timers.fireDue()
     turn()
+  }
+
+  /// An event at each of the next intervals of `nanoseconds`, and none before; the last one was a moment ago.
+  func expectPace(
+    _ nanoseconds: UInt64, intervals: Int, on clock: ManualClock,
+    _ sourceLocation: SourceLocation = #_sourceLocation
+  ) {
+    // A timer fires behind its time.
+    pass(1, on: clock)
+    let before = events.count
+    for count in before..<before + intervals {
+      pass(nanoseconds - 1, on: clock)
+      #expect(events.count == count, sourceLocation: sourceLocation)
+      pass(1, on: clock)
+      #expect(events.count == count + 1, sourceLocation: sourceLocation)
+    }
   }
 
   @discardableResult func read(_ endpoint: UInt8, length: Int = 8, timeout: UInt32 = 0) -> Transfer {

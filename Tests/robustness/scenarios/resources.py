@@ -68,7 +68,6 @@ def thousands(lab):
             WAYS[number % len(WAYS)](*ports[:2])
             if number == count // 10:
                 before = settled(simulation, server)
-        wait_given_back(simulation)
         wait_until(lambda: server.descriptors() <= before[1] and server.threads() <= before[2],
                    f"no more than {before[1]} descriptors and {before[2]} threads")
         grown = [after - early for after, early in zip(settled(simulation, server), before)]
