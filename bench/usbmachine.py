@@ -31,6 +31,7 @@ SERIAL = "BENCH01"
 @contextlib.contextmanager
 def serving(binary, function):
     """The machine, and the port of a server there that has a gadget with this function."""
+    strace = shutil.which("strace") or sys.exit(f"{sys.argv[0]}: strace is missing; apt-get install strace")
     with tempfile.TemporaryDirectory() as directory:
         shim = pathlib.Path(directory, "count-allocations.so")
         subprocess.run(
@@ -38,7 +39,7 @@ def serving(binary, function):
         lab = Lab(pathlib.Path(binary).resolve(), Steps(False))
         try:
             port = free_port()
-            tools = {STRACE: pathlib.Path(shutil.which("strace")), SHIM: shim}
+            tools = {STRACE: pathlib.Path(strace), SHIM: shim}
             host = lab.usb_host(port, modules=["usb_f_ss_lb"], programs=tools)
             host.booted().run("udevd --daemon")
             gadgets.Gadget(host, 0, function, SERIAL).bind()
